@@ -1,0 +1,69 @@
+"""The program ``mpp``: find the command, run it, and turn a user's mistake into one line."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from mpp import __version__
+from mpp.errors import InputError
+
+COMMANDS = {
+    "demo": "the main job, end to end, on two cores",
+    "generate": "run a solver: datasets/NAME into canonical files",
+    "doctor": "what is in these files, and will they train",
+    "convert": "any readable input to the canonical schema, as NetCDF or Zarr",
+    "pretrain": "train one model on many systems",
+    "finetune": "adapt a checkpoint to your own runs",
+    "rollout": "step a system forward with a checkpoint",
+    "evaluate": "scores by field, sample and lead time, persistence beside them",
+    "figures": "pictures of a rollout or an evaluation file",
+    "inspect": "what a checkpoint is: fields, data, size, hash",
+}
+
+
+def usage() -> str:
+    """What ``mpp --help`` prints."""
+    rows = "\n".join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())
+    return (
+        "usage: mpp COMMAND [options]\n\n"
+        f"{rows}\n\n"
+        "Every command explains itself, with an example: mpp COMMAND --help\n"
+        "Start here: mpp demo --out demo\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after the program's name; the process's own when left out.
+
+    Returns:
+        The exit status: 0 when it worked, 2 when the input was wrong, 130 when interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        sys.stdout.write(f"mpp {__version__}\n")
+        return 0
+    if words[0] not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        sys.stderr.write(f"mpp: no command {words[0]!r}; expected one of: {known}\n")
+        return 2
+    command = importlib.import_module(f"mpp.cli.{words[0]}")
+    arguments = command.parser().parse_args(words[1:])
+    try:
+        command.run(arguments)
+    except InputError as error:
+        sys.stderr.write(f"mpp {words[0]}: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"mpp {words[0]}: interrupted\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Files in: readers that turn simulation output into the canonical schema."""

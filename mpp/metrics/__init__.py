@@ -1,0 +1,1 @@
+"""Scores: each one formula, defined once."""

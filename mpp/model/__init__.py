@@ -1,0 +1,1 @@
+"""The models: tensors in physical units in, the next frame in physical units out."""

@@ -1,0 +1,1 @@
+"""Training: mixture, optimizer and the Lightning modules that wire them."""

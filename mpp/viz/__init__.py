@@ -1,0 +1,1 @@
+"""Pictures, drawn from files that a rollout or an evaluation wrote."""
