@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Axis = Literal["x", "y", "z"]
-Role = Literal["field", "static", "mask", "parameter"]
-ROLES: tuple[Role, ...] = ("field", "static", "mask", "parameter")
+Role = Literal["field", "static", "mask", "parameter", "truth"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Field:
         vector: Name of the vector that this is a component of, if any.
         component: Axis (or pair of axes, for a tensor) of the component.
         role: ``field`` evolves in time, ``static`` is a map that does not, ``mask`` is one where
-            the fields are defined, ``parameter`` is a number without space axes.
+            the fields are defined, ``parameter`` is a number without space axes, ``truth`` is what
+            a solver gave where a rollout predicts.
     """
 
     name: str

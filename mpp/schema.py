@@ -7,7 +7,8 @@
 - every space coordinate carries ``boundary``: one kind for both sides (``"periodic"``) or a pair, low
   side first (``"wall open"``);
 - other variables say what they are in ``role``: ``static`` maps and ``mask`` over ``([sample], *space)``,
-  ``parameter`` over ``()``, ``(sample)`` or ``(sample, time)``;
+  ``parameter`` over ``()``, ``(sample)`` or ``(sample, time)``, and in a rollout ``truth``, named
+  ``truth_FIELD``, what a solver gave for a predicted field;
 - the attribute ``system`` names the physical system.
 """
 
@@ -138,6 +139,7 @@ def _check_roles(ds: xr.Dataset) -> Iterator[Violation]:
 def _check_shapes(ds: xr.Dataset, axes: tuple[str, ...]) -> Iterator[Violation]:
     allowed: dict[str, tuple[tuple[str, ...], ...]] = {
         "field": (("sample", "time", *axes),),
+        "truth": (("sample", "time", *axes),),
         "static": (axes, ("sample", *axes)),
         "mask": (axes, ("sample", *axes)),
         "parameter": ((), ("sample",), ("sample", "time")),

@@ -1,0 +1,51 @@
+"""What every model is: a function from a history of frames to the next one, in physical units."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mpp.batch import Batch
+
+
+class Surrogate(nn.Module):
+    """A model that steps fields forward in time.
+
+    A subclass writes `forward`; `forecast` then repeats it on its own output. A subclass that can
+    reuse what it computed for past frames overrides `forecast` as well.
+
+    Args:
+        history: Number of past frames the model looks at; fewer are always allowed.
+    """
+
+    def __init__(self, history: int) -> None:
+        super().__init__()
+        self.history = history
+
+    def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
+        """Predict the frame that follows each of the last ``target`` frames of the batch.
+
+        A model that learns from every frame returns as many targets as there are frames; one that
+        learns from the last frame only returns one.
+        """
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def forecast(self, batch: Batch, steps: int) -> Iterator[Float[Tensor, "sample field *space"]]:
+        """Yield ``steps`` frames that continue the batch, one at a time."""
+        for _ in range(steps):
+            batch = batch.window(max(0, batch.frames - self.history), batch.frames)
+            frame = self(batch)[:, -1]
+            yield frame
+            batch = batch.extend(frame[:, None])
+
+
+class Persistence(Surrogate):
+    """The baseline that every score is read against: the last frame stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(history=1)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
+        return batch.values
