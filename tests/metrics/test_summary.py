@@ -1,0 +1,74 @@
+"""Laws of the table: means over runs, their standard error, the best one marked."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mpp.errors import InputError
+from mpp.metrics import table
+
+
+def scores(values: np.ndarray, run: list[int]) -> xr.Dataset:
+    """Values over (model, lead_time, sample) as an evaluation of one field."""
+    models = ["a", "persistence"]
+    steps = np.arange(1, values.shape[1] + 1)
+    coords = {
+        "model": models,
+        "field": ["density"],
+        "lead_time": ("lead_time", 0.5 * steps, {"units": "s"}),
+        "step": ("lead_time", steps),
+        "run": ("sample", run),
+        "dataset": ("sample", [0] * len(run)),
+    }
+    dims = ("model", "field", "lead_time", "sample")
+    return xr.Dataset({"vrmse": (dims, values[:, None])}, coords, {"system": "test"})
+
+
+def test_windows_of_a_run_count_as_one():
+    # Run 0 has the windows 1 and 3, run 1 the window 6: the means 2 and 6 give 4, and the standard
+    # error sqrt(((2-4)^2 + (6-4)^2) / 1) / sqrt(2) = 2.
+    values = np.array([[[1.0, 3.0, 6.0]], [[9.0, 9.0, 9.0]]])
+    summary = table(scores(values, [0, 0, 1]))
+    cell = summary.cells["density", "a", 1]
+    assert (cell.mean, cell.best) == (4, True)
+    assert cell.error == pytest.approx(2)
+    assert summary.cells["density", "persistence", 1].best is False
+    assert summary.runs == 2
+    assert str(cell) == "4 ± 2"
+
+
+def test_one_run_has_no_spread():
+    cell = table(scores(np.array([[[1.0]], [[0.5]]]), [0])).cells["density", "persistence", 1]
+    assert np.isnan(cell.error)
+    assert (str(cell), cell.best) == ("0.5", True)
+
+
+def test_the_last_step_stands_in_for_those_beyond_it():
+    summary = table(scores(np.ones((2, 12, 2)), [0, 1]), lead_steps=(1, 5, 20, 50))
+    assert summary.steps == (1, 5, 12)
+    assert summary.lead_times == (0.5, 2.5, 6.0)
+    assert len(summary.row("density", "a")) == 3
+
+
+def test_the_table_reads_the_right_step():
+    values = np.broadcast_to(np.arange(1.0, 7.0)[:, None], (2, 6, 2))
+    row = table(scores(values, [0, 1]), lead_steps=(2, 5)).row("density", "a")
+    assert [cell.mean for cell in row] == [2, 5]
+
+
+def test_equal_models_are_both_best():
+    cells = table(scores(np.ones((2, 1, 2)), [0, 1])).cells.values()
+    assert all(cell.best for cell in cells)
+
+
+def test_a_diverged_model_shows_and_never_wins():
+    values = np.array([[[np.nan, 0.0]], [[1.0, 1.0]]])
+    summary = table(scores(values, [0, 1]))
+    assert str(summary.cells["density", "a", 1]) == "diverged"
+    assert summary.cells["density", "a", 1].best is False
+    assert summary.cells["density", "persistence", 1].best is True
+
+
+def test_an_unknown_score_is_refused_with_those_there_are():
+    with pytest.raises(InputError, match="no score 'ssim' among: vrmse"):
+        table(scores(np.ones((2, 1, 1)), [0]), score="ssim")
