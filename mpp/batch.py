@@ -1,7 +1,7 @@
 """The one pair of functions between an ``xarray.Dataset`` in the schema and tensors.
 
-A `Batch` holds windows of one system only, so that the fields, axes and boundaries are the same for all
-of its samples. Its values are in physical units, always; models scale them inside.
+A `Batch` holds windows of one system only, so that the fields, axes and boundaries are the same for
+all of its samples. Its values are in physical units, always; models scale them inside.
 """
 
 from collections.abc import Sequence
@@ -94,6 +94,10 @@ class Batch:
         return replace(
             self, values=self.values[:, frames], time=self.time[:, frames], parameters=parameters
         )
+
+    def sample(self, number: int) -> Self:
+        """One sample, as a batch of views."""
+        return self._map(lambda tensor: tensor[number : number + 1])
 
     def extend(self, frames: Float[Tensor, "sample time field *space"]) -> Self:
         """The batch with further frames behind, at the step of the last two times.
@@ -237,3 +241,16 @@ class Batch:
             values = self.parameters[item.name].cpu().numpy()
             data[item.name] = xr.Variable(("sample", "time")[: values.ndim], values, item.attrs())
         return xr.Dataset(data, coords, {"system": self.system})
+
+
+@dataclass(frozen=True)
+class FieldScales:
+    """What the training data says of each field, one entry a channel.
+
+    Args:
+        value: RMS of the field over the training data.
+        change: RMS of its change from one frame to the next.
+    """
+
+    value: Float[Tensor, " field"]
+    change: Float[Tensor, " field"]

@@ -1,12 +1,15 @@
-"""The canonical schema: what an ``xarray.Dataset`` of simulation runs looks like, and how to check it.
+"""The canonical schema: what an ``xarray.Dataset`` of runs looks like, and how to check it.
 
 - dims ``sample``, ``time``, then one to three space axes; ``time`` and every space axis carry a
   numeric coordinate with ``units``;
-- one variable a field over ``(sample, time, *space)``, float32 or float64; the components of a vector
+- one variable a field over ``(sample, time, *space)``, float32 or float64; the components of a
+vector
   are separate variables that name it in their attributes;
-- every space coordinate carries ``boundary``: one kind for both sides (``"periodic"``) or a pair, low
+- every space coordinate carries ``boundary``: one kind for both sides (``"periodic"``) or a pair,
+low
   side first (``"wall open"``);
-- other variables say what they are in ``role``: ``static`` maps and ``mask`` over ``([sample], *space)``,
+- other variables say what they are in ``role``: ``static`` maps and ``mask`` over ``([sample],
+*space)``,
   ``parameter`` over ``()``, ``(sample)`` or ``(sample, time)``, and in a rollout ``truth``, named
   ``truth_FIELD``, what a solver gave for a predicted field;
 - the attribute ``system`` names the physical system.

@@ -1,6 +1,7 @@
 """What every model is: a function from a history of frames to the next one, in physical units."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,11 +18,20 @@ class Surrogate(nn.Module):
 
     Args:
         history: Number of past frames the model looks at; fewer are always allowed.
+
+    Attributes:
+        card: What is known of the weights: systems, fields with units, recipe. Saved with them.
     """
 
     def __init__(self, history: int) -> None:
         super().__init__()
         self.history = history
+        self.card: dict[str, Any] = {}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make this model again, as JSON can hold them."""
+        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
         """Predict the frame that follows each of the last ``target`` frames of the batch.
@@ -46,6 +56,10 @@ class Persistence(Surrogate):
 
     def __init__(self) -> None:
         super().__init__(history=1)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {}
 
     def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
         return batch.values

@@ -1,0 +1,92 @@
+"""Windows of consecutive frames out of the runs of one dataset."""
+
+import numpy as np
+import torch
+import xarray as xr
+from torch.utils.data import Dataset
+
+from mpp import schema
+from mpp.batch import Batch, FieldScales
+from mpp.errors import InputError
+
+IN_MEMORY_BYTES = 2**30
+"""Datasets up to this size are read once; larger ones are read window by window."""
+
+
+class Windows(Dataset[Batch]):
+    """Every window of ``frames`` consecutive frames, run after run, as a `Batch` of one sample.
+
+    Args:
+        ds: A dataset in the schema; stays lazy if it is large.
+        frames: Length of a window.
+        stride: Frames between the starts of two windows of a run.
+        source: What to call the dataset in errors.
+
+    Raises:
+        InputError: The dataset breaks the schema, or its runs are shorter than a window.
+    """
+
+    def __init__(
+        self, ds: xr.Dataset, frames: int, stride: int = 1, source: str = "dataset"
+    ) -> None:
+        schema.require_valid(ds, source)
+        runs, length = ds.sizes["sample"], ds.sizes["time"]
+        if length < frames:
+            raise InputError(
+                f"{source}: windows of {frames} frames were asked for, but its runs have "
+                f"{length}; lower the history"
+            )
+        self.ds, self.frames, self.source = ds, frames, source
+        starts = range(0, length - frames + 1, stride)
+        self.places = [(run, start) for run in range(runs) for start in starts]
+        small = ds.nbytes <= IN_MEMORY_BYTES
+        self.loaded = Batch.from_dataset(ds) if small else None
+        if self.loaded is not None:
+            _require_finite(self.loaded, source)
+
+    @property
+    def system(self) -> str:
+        return str(self.ds.attrs.get("system", self.source))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Batch:
+        run, start = self.places[index]
+        if self.loaded is not None:
+            return self.loaded.sample(run).window(start, start + self.frames)
+        frames = slice(start, start + self.frames)
+        batch = Batch.from_dataset(self.ds.isel(sample=[run], time=frames))
+        _require_finite(batch, f"{self.source}, run {run}, frames {start} to {start + self.frames}")
+        return batch
+
+    def scales(self, runs: int = 64) -> FieldScales:
+        """RMS of each field and of its change from frame to frame, over at most ``runs`` runs."""
+        chosen = np.unique(np.linspace(0, self.ds.sizes["sample"] - 1, runs).astype(int))
+        squares, changes = [], []
+        for run in chosen:
+            whole = self.loaded.sample(run) if self.loaded is not None else self._run(int(run))
+            values = whole.values.double()
+            if whole.mask is not None:
+                values = torch.where(whole.mask[:, None, None], values, 0)
+            over = (0, 1, *range(3, values.ndim))
+            squares.append(values.square().mean(over))
+            changes.append(values.diff(dim=1).square().mean(over))
+        value, change = (torch.stack(parts).mean(0).sqrt() for parts in (squares, changes))
+        return FieldScales(value.float(), change.float())
+
+    def _run(self, run: int) -> Batch:
+        return Batch.from_dataset(self.ds.isel(sample=[run]))
+
+
+def _require_finite(batch: Batch, source: str) -> None:
+    values = batch.values
+    if batch.mask is not None:
+        values = torch.where(batch.mask[:, None, None], values, 0)
+    finite = torch.isfinite(values)
+    if not finite.all():
+        channels = (~finite).flatten(3).any(-1).any(1).any(0)
+        bad = [name for name, hit in zip(batch.names, channels.tolist(), strict=True) if hit]
+        raise InputError(
+            f"{source}: {', '.join(bad)} holds NaN or infinite values; fill them or give a mask"
+        )

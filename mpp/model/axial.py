@@ -1,0 +1,240 @@
+"""The default model: axial attention over space, causal attention over time, changes as output.
+
+Every frame of a history is encoded once and predicts the frame after it, so that a window gives as
+many targets as it has frames, and a rollout costs one frame a step with the keys and values of the
+past kept. Inputs are scaled by the RMS of the history and the output by the RMS of its changes
+(`mpp.model.scales`); fields enter by name (`mpp.model.stem`); sides that are not periodic are
+marked on the tokens beside them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mpp.batch import Axis, Batch, FieldScales
+from mpp.errors import InputError
+from mpp.model.attention import AxialAttention, Cache, TimeAttention
+from mpp.model.scales import RunningScales
+from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, grown
+from mpp.model.surrogate import Surrogate
+
+
+@dataclass
+class State:
+    """What a rollout keeps of the frames it has seen."""
+
+    scales: RunningScales
+    caches: list[Cache]
+
+
+class Block(nn.Module):
+    """Attention over time, then over space, then a two-layer network on each token.
+
+    Args:
+        width: Channels of a token.
+        heads: Attention heads.
+        window: Frames that the attention over time reaches back to.
+    """
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.time_norm = nn.RMSNorm(width)
+        self.time = TimeAttention(width, heads, window)
+        self.space_norm = nn.RMSNorm(width)
+        self.space = AxialAttention(width, heads)
+        self.mlp_norm = nn.RMSNorm(width)
+        self.mlp_in = nn.Linear(width, 4 * width)
+        self.mlp_out = nn.Linear(4 * width, width)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "sample time *patch width"],
+        axes: Sequence[Axis],
+        cache: Cache | None,
+    ) -> tuple[Float[Tensor, "sample time *patch width"], Cache]:
+        past, cache = self.time(self.time_norm(tokens), cache)
+        tokens = tokens + past
+        tokens = tokens + self.space(self.space_norm(tokens), axes)
+        hidden = functional.gelu(self.mlp_in(self.mlp_norm(tokens)))
+        return tokens + self.mlp_out(hidden), cache
+
+
+class AxialTransformer(Surrogate):
+    """Steps named fields forward on 1-D, 2-D and 3-D grids of any size.
+
+    Args:
+        names: Field names (static ones included) that the model has rows for.
+        history: Frames that a prediction looks back to; fewer are always allowed.
+        width: Channels of a token.
+        heads: Attention heads; they divide ``width``.
+        depth: Number of blocks.
+        hidden: Channels of a fine patch, at both ends of the model.
+        fine: Points of a fine patch along each axis.
+        coarse: Fine patches of a token along each axis; a token covers ``fine * coarse`` points.
+        ranks: Numbers of space axes that the model has ends for.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        history: int = 8,
+        width: int = 128,
+        heads: int = 4,
+        depth: int = 4,
+        hidden: int = 32,
+        fine: int = 2,
+        coarse: int = 4,
+        ranks: Sequence[int] = (2,),
+    ) -> None:
+        super().__init__(history)
+        self.names = tuple(names)
+        self.shape = {
+            "history": history,
+            "width": width,
+            "heads": heads,
+            "depth": depth,
+            "hidden": hidden,
+            "fine": fine,
+            "coarse": coarse,
+            "ranks": list(ranks),
+        }
+        ends, count = (width, hidden, fine, coarse), len(self.names)
+        self.embed = nn.ModuleDict(
+            {str(rank): FieldEmbedding(count, rank, *ends) for rank in ranks}
+        )
+        self.readout = nn.ModuleDict(
+            {str(rank): FieldReadout(count, rank, *ends) for rank in ranks}
+        )
+        self.boundary = BoundaryEmbedding(width)
+        self.no_change = nn.Parameter(torch.zeros(width))
+        self.speed = nn.Parameter(torch.zeros(len(self.names), width))
+        self.blocks = nn.ModuleList(Block(width, heads, history) for _ in range(depth))
+        self.norm = nn.RMSNorm(width)
+        self.value_scale = nn.Buffer(torch.ones(count))
+        self.change_scale = nn.Buffer(torch.ones(count))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {"names": list(self.names), **self.shape}
+
+    def set_scales(self, scales: Mapping[str, tuple[float, float]]) -> None:
+        """Tell the model the RMS of value and change of its fields over the training data."""
+        for name, (value, change) in scales.items():
+            row = self.names.index(name)
+            self.value_scale[row], self.change_scale[row] = value, change
+
+    def grow(self, names: Sequence[str], donors: Mapping[str, str] | None = None) -> None:
+        """Add rows for further field names; what the model says of the old ones stays the same.
+
+        Build the optimizer afterwards: the enlarged parameters are new ones.
+
+        Args:
+            names: Names to add; those the model has are left alone.
+            donors: For a new name, the old one whose rows it starts from; random rows otherwise.
+        """
+        new = [name for name in names if name not in self.names]
+        rows = [
+            self.names.index((donors or {})[name]) if name in (donors or {}) else None
+            for name in new
+        ]
+        for module in (*self.embed.values(), *self.readout.values()):
+            module.grow(rows)
+        self.speed = nn.Parameter(grown(self.speed, rows, torch.zeros))
+        for name in ("value_scale", "change_scale"):
+            scale = getattr(self, name)
+            setattr(self, name, nn.Buffer(grown(scale, rows, torch.ones)))
+        self.names += tuple(new)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "sample time field *space"]:
+        """The frame after each frame of the batch, from that frame and those before it."""
+        return self.advance(batch, None)[0]
+
+    def advance(
+        self, batch: Batch, state: State | None
+    ) -> tuple[Float[Tensor, "sample time field *space"], State]:
+        """Predict after each frame of the batch; its frames follow those that ``state`` has seen."""
+        rank, grid = self._rank(batch), (1,) * len(batch.axes)
+        fields = self._rows(batch.names, batch)
+        values = batch.values
+        if batch.mask is not None:
+            values = torch.where(batch.mask[:, None, None], values, 0)
+        usual = FieldScales(self.value_scale[fields], self.change_scale[fields])
+        before = state.scales if state else None
+        scales, changes = RunningScales.of(values, usual, self.history, batch.mask, before)
+        to_value = scales.value.view(*scales.value.shape, *grid)
+        to_change = scales.change.view(*scales.change.shape, *grid)
+        views = torch.stack([values / to_value, changes / to_change], 2)
+        maps, map_rows = self._maps(batch)
+        if maps is not None:
+            views = torch.cat([views, maps.expand(-1, batch.frames, *maps.shape[2:])], 3)
+        tokens, fine = self.embed[rank](views, torch.cat([fields, map_rows]), batch.axes)
+        tokens = tokens + self._summary(scales, usual, fields, state is None).unflatten(
+            1, (-1, *grid)
+        )
+        tokens = self.boundary(tokens, batch.axes)
+        caches = []
+        for number, block in enumerate(self.blocks):
+            tokens, cache = block(tokens, batch.axes, state.caches[number] if state else None)
+            caches.append(cache)
+        change = self.readout[rank](self.norm(tokens), fine, fields, values.shape[3:])
+        return values + to_change * change.float(), State(scales, caches)
+
+    def _summary(
+        self, scales: RunningScales, usual: FieldScales, fields: Tensor, starts: bool
+    ) -> Float[Tensor, "sample time width"]:
+        """How fast each field changes against its usual rate, and whether a change is known."""
+        speed = scales.change / scales.value / (usual.change / usual.value)
+        summary = speed.log().clamp(-5, 5) @ self.speed[fields]
+        if starts:
+            first = torch.arange(summary.shape[1], device=summary.device) == 0
+            summary = summary + first[:, None] * self.no_change
+        return summary
+
+    def _maps(self, batch: Batch) -> tuple[Tensor | None, Tensor]:
+        """Static fields in units of their RMS and the outside of the mask, with their rows."""
+        maps, names = [], [field.name for field in batch.static_fields]
+        if batch.static is not None:
+            size = batch.static.flatten(2).square().mean(-1).sqrt()
+            size = torch.where(size > 0, size, 1)
+            maps.append(batch.static / size.view(*size.shape, *[1] * len(batch.axes)))
+        if batch.mask is not None:
+            maps.append((~batch.mask)[:, None].to(batch.values.dtype))
+            names.append("mask")
+        rows = self._rows(names, batch)
+        if not maps:
+            return None, rows
+        values = torch.cat(maps, 1)
+        return torch.stack([values, torch.zeros_like(values)], 1)[:, None], rows
+
+    def _rank(self, batch: Batch) -> str:
+        rank = str(len(batch.axes))
+        if rank not in self.embed:
+            raise InputError(
+                f"the model has ends for {', '.join(self.embed)} space axes, the data has {rank}; "
+                "train one with ranks that include it"
+            )
+        return rank
+
+    def _rows(self, names: Sequence[str], batch: Batch) -> Tensor:
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise InputError(
+                f"{batch.system}: the model has no field {', '.join(missing)} (it knows "
+                f"{', '.join(self.names)}); finetune it on this data, or rename the variables"
+            )
+        rows = [self.names.index(name) for name in names]
+        return torch.tensor(rows, device=batch.values.device, dtype=torch.long)
+
+    @torch.inference_mode()
+    def forecast(self, batch: Batch, steps: int) -> Iterator[Float[Tensor, "sample field *space"]]:
+        """Yield ``steps`` frames that continue the batch; each costs the encoding of one frame."""
+        state = None
+        for _ in range(steps):
+            frames, state = self.advance(batch, state)
+            yield frames[:, -1]
+            batch = batch.extend(frames[:, -1:]).window(batch.frames, batch.frames + 1)

@@ -1,0 +1,105 @@
+"""The data of a training run: a mixture to train on, and held-out runs to validate on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+import xarray as xr
+from torch.utils.data import DataLoader
+
+from mpp.batch import Batch, FieldScales
+from mpp.data.mixture import mixture_loader, window_loader
+from mpp.data.windows import Windows
+from mpp.errors import InputError
+from mpp.fields import Field
+
+
+class MixtureData(L.LightningDataModule):
+    """Batches from several datasets, each batch from one, with a validation loader a dataset.
+
+    Args:
+        training: Datasets in the schema, one a system.
+        validation: Held-out runs of the same systems, in the same order.
+        history: Frames that the model sees; a window has one more.
+        batch_size: Windows in a batch.
+        weights: How often each dataset is drawn, in proportion.
+        seed: Fixes the order of the batches.
+        workers: Processes that read windows; 0 reads in the training process.
+    """
+
+    def __init__(
+        self,
+        training: Sequence[xr.Dataset],
+        validation: Sequence[xr.Dataset],
+        history: int = 8,
+        batch_size: int = 8,
+        weights: Sequence[float] | None = None,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if weights is not None and len(weights) != len(training):
+            raise InputError(
+                f"{len(weights)} weights for {len(training)} datasets; give one weight for each"
+            )
+        self.batch_size, self.weights, self.seed, self.workers = batch_size, weights, seed, workers
+        self.training = [Windows(ds, history + 1, source=_name(ds)) for ds in training]
+        self.validation = [
+            Windows(ds, history + 1, stride=history, source=_name(ds)) for ds in validation
+        ]
+        self.scales = {windows.system: windows.scales() for windows in self.training}
+        self.start = 0
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        return tuple(windows.system for windows in self.training)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Every field, static ones and the mask included, once, in the order of the datasets."""
+        found: dict[str, Field] = {}
+        for windows in self.training:
+            batch = windows[0]
+            extra = () if batch.mask is None else (Field("mask", role="mask"),)
+            for field in (*batch.fields, *batch.static_fields, *extra):
+                found.setdefault(field.name, field)
+        return tuple(found.values())
+
+    def field_scales(self) -> dict[str, tuple[float, float]]:
+        """RMS of value and change by field name, the geometric mean where systems share a field."""
+        logs: dict[str, list[torch.Tensor]] = {}
+        for windows in self.training:
+            scales = self.scales[windows.system]
+            for number, name in enumerate(windows[0].names):
+                pair = torch.stack([scales.value[number], scales.change[number]])
+                if (pair > 0).all():
+                    logs.setdefault(name, []).append(pair.log())
+        means = {name: torch.stack(pairs).mean(0).exp().tolist() for name, pairs in logs.items()}
+        return {name: (value, change) for name, (value, change) in means.items()}
+
+    def usual(self, batch: Batch) -> FieldScales:
+        """The scales of the batch's system, on its device."""
+        scales = self.scales[batch.system]
+        device = batch.values.device
+        return FieldScales(scales.value.to(device), scales.change.to(device))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return mixture_loader(
+            self.training, self.batch_size, self.weights, self.seed, self.start, self.workers
+        )
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        return [window_loader(windows, self.batch_size) for windows in self.validation]
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many batches have been trained on, so that a resumed run draws the next one."""
+        assert self.trainer is not None
+        return {"batches": self.trainer.fit_loop.total_batch_idx + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.start = int(state_dict["batches"])
+
+
+def _name(ds: xr.Dataset) -> str:
+    return str(ds.attrs.get("system", "dataset"))

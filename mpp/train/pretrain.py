@@ -1,0 +1,82 @@
+"""Pretraining: one new model on many systems."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import lightning as L
+import xarray as xr
+
+from mpp.data.splits import split_runs
+from mpp.errors import InputError
+from mpp.model.axial import AxialTransformer
+from mpp.model.surrogate import Surrogate
+from mpp.train.datamodule import MixtureData
+from mpp.train.fit import fit
+from mpp.train.modules import TrainingModule
+
+
+def pretrain(
+    datasets: Sequence[xr.Dataset],
+    out: Path,
+    model: Callable[[Sequence[str]], Surrogate] = AxialTransformer,
+    history: int = 8,
+    batch_size: int = 8,
+    weights: Sequence[float] | None = None,
+    held_out: float = 0.15,
+    max_steps: int = 2000,
+    lr: float = 5e-3,
+    weight_decay: float = 0.01,
+    seed: int = 0,
+    workers: int = 0,
+    precision: str = "32-true",
+    accumulate: int = 1,
+    validate_every: int = 200,
+    resume: bool = False,
+) -> Surrogate:
+    """Train a new model on a weighted mixture of systems.
+
+    Args:
+        datasets: One dataset a system, in the schema.
+        out: Folder for metrics and checkpoints.
+        model: Makes the model from the names of all fields.
+        history: Frames of a window that the model sees.
+        batch_size: Windows in a batch.
+        weights: How often each system is drawn, in proportion; equal when left out.
+        held_out: Share of each system's runs that is validated on and never trained on.
+        max_steps: Optimizer steps.
+        lr: Level of the learning rate.
+        weight_decay: Decoupled weight decay of the matrices.
+        seed: Fixes the split, the first weights and the order of the batches.
+        workers: Processes that read windows.
+        precision: ``32-true`` or ``bf16-mixed``.
+        accumulate: Batches an optimizer step.
+        validate_every: Optimizer steps between validations and checkpoints.
+        resume: Go on from the last checkpoint in ``out``.
+
+    Returns:
+        The trained model, with its card filled in.
+
+    Raises:
+        InputError: Two datasets name the same system, or a dataset cannot be used.
+    """
+    systems = [str(ds.attrs.get("system", "dataset")) for ds in datasets]
+    if len(set(systems)) < len(systems):
+        raise InputError(
+            f"the datasets' systems are {', '.join(systems)}; give each its own name in the "
+            "attribute 'system', or join runs of one system into one dataset"
+        )
+    L.seed_everything(seed, verbose=False)
+    parts = [split_runs(ds, held_out, seed) for ds in datasets]
+    training, validation = [list(side) for side in zip(*parts, strict=True)]
+    data = MixtureData(training, validation, history, batch_size, weights, seed, workers)
+    surrogate = model([field.name for field in data.fields])
+    if isinstance(surrogate, AxialTransformer):
+        surrogate.set_scales(data.field_scales())
+    surrogate.card = {
+        "systems": list(data.systems),
+        "fields": {field.name: field.attrs() for field in data.fields},
+        "recipe": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
+    }
+    module = TrainingModule(surrogate, lr, weight_decay)
+    fit(module, data, out, max_steps, precision, accumulate, validate_every, resume)
+    return surrogate.eval()

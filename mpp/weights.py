@@ -1,0 +1,99 @@
+"""Checkpoints to share: a folder with ``weights.safetensors`` and ``model.json``, never a pickle.
+
+``model.json`` says which of this package's models it is, with which arguments and field names,
+what it was trained on, and the SHA-256 of the weights, which is checked on loading.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mpp import __version__
+from mpp.errors import InputError
+from mpp.model.avit import PublishedAViT
+from mpp.model.axial import AxialTransformer
+from mpp.model.surrogate import Surrogate
+
+WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+MODELS: tuple[type[Surrogate], ...] = (AxialTransformer, PublishedAViT)
+"""The models that a checkpoint can hold; a name that is not here is refused."""
+
+
+def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None) -> Path:
+    """Write a model into the folder ``path``, replacing a checkpoint that is there.
+
+    Args:
+        model: One of this package's models.
+        path: Folder of the checkpoint; made if it does not exist.
+        card: What to record beside the weights: systems trained on, recipe, scores.
+    """
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{WEIGHTS}.part"
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fresh)
+    description = {
+        "format": 1,
+        "mpp": __version__,
+        "model": type(model).__name__,
+        "arguments": model.arguments,
+        "card": {**model.card, **(card or {})},
+        "sha256": _digest(fresh),
+    }
+    fresh.replace(folder / WEIGHTS)
+    text = folder / f"{DESCRIPTION}.part"
+    text.write_text(json.dumps(description, indent=2) + "\n")
+    text.replace(folder / DESCRIPTION)
+    return folder
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """What ``model.json`` of a checkpoint says.
+
+    Raises:
+        InputError: There is no checkpoint at ``path``, or its description cannot be read.
+    """
+    file = Path(path) / DESCRIPTION
+    if not file.is_file():
+        raise InputError(
+            f"{path}: expected a checkpoint folder with {DESCRIPTION} and {WEIGHTS}; give the "
+            "folder that mpp pretrain or mpp finetune wrote"
+        )
+    try:
+        found = json.loads(file.read_text())
+        return {
+            key: found[key] for key in ("format", "mpp", "model", "arguments", "card", "sha256")
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file}: not a description of a model ({error}); fetch it again"
+        ) from None
+
+
+def load(path: str | Path) -> Surrogate:
+    """Read the model of a checkpoint folder.
+
+    Raises:
+        InputError: No checkpoint, an unknown model, or weights that are damaged or do not fit.
+    """
+    found = describe(path)
+    known = {model.__name__: model for model in MODELS}
+    if found["model"] not in known:
+        raise InputError(f"{path}: unknown model {found['model']!r}; expected {', '.join(known)}")
+    file = Path(path) / WEIGHTS
+    if not file.is_file() or _digest(file) != found["sha256"]:
+        raise InputError(f"{file}: missing or damaged (its SHA-256 differs); fetch it again")
+    try:
+        model = known[found["model"]](**found["arguments"])
+        model.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, TypeError) as error:
+        raise InputError(f"{path}: the weights do not fit the model: {error}") from None
+    model.card = found["card"]
+    return model.eval()
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
