@@ -8,6 +8,9 @@ import xarray as xr
 
 from mpp.errors import InputError
 
+SMALL, LARGE = 1e-3, 1e4
+"""Means from the first up to the second are written without an exponent."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -24,11 +27,16 @@ class Cell:
     best: bool
 
     def __str__(self) -> str:
+        """Three significant digits of the mean, and the standard error to the same place."""
         if not np.isfinite(self.mean):
             return "diverged" if np.isnan(self.mean) else "inf"
-        if not np.isfinite(self.error):
-            return f"{self.mean:.3g}"
-        return f"{self.mean:.3g} ± {self.error:.1g}"
+        if self.mean and not SMALL <= abs(self.mean) < LARGE:
+            form = ".2e"
+        else:
+            magnitude = int(np.floor(np.log10(abs(self.mean)))) if self.mean else 0
+            form = f".{max(2 - magnitude, 0)}f"
+        spread = f" ± {self.error:{form}}" if np.isfinite(self.error) else ""
+        return f"{self.mean:{form}}{spread}"
 
 
 @dataclass(frozen=True)

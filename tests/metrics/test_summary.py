@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from mpp.errors import InputError
-from mpp.metrics import table
+from mpp.metrics import Cell, table
 
 
 def scores(values: np.ndarray, run: list[int]) -> xr.Dataset:
@@ -34,13 +34,28 @@ def test_windows_of_a_run_count_as_one():
     assert cell.error == pytest.approx(2)
     assert summary.cells["density", "persistence", 1].best is False
     assert summary.runs == 2
-    assert str(cell) == "4 ± 2"
+    assert str(cell) == "4.00 ± 2.00"
 
 
 def test_one_run_has_no_spread():
     cell = table(scores(np.array([[[1.0]], [[0.5]]]), [0])).cells["density", "persistence", 1]
     assert np.isnan(cell.error)
-    assert (str(cell), cell.best) == ("0.5", True)
+    assert (str(cell), cell.best) == ("0.500", True)
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (0.02751, 1e-17, "0.0275 ± 0.0000"),
+        (123.4, 5.6, "123 ± 6"),
+        (1.234e-5, 1.2e-6, "1.23e-05 ± 1.20e-06"),
+        (2.5e7, np.nan, "2.50e+07"),
+        (0.0, 0.0, "0.00 ± 0.00"),
+        (np.inf, np.nan, "inf"),
+    ],
+)
+def test_a_cell_reads_well_at_any_size(mean, error, text):
+    assert str(Cell(mean, error, best=False)) == text
 
 
 def test_the_last_step_stands_in_for_those_beyond_it():

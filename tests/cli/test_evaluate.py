@@ -1,0 +1,125 @@
+"""Laws of the command: a whole file or none, a table to read, one line for a mistake."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mpp import schema
+from mpp.cli import evaluate as command
+from mpp.cli.main import main
+from mpp.model.surrogate import Surrogate
+
+
+class Steady(Surrogate):
+    """Keeps the last frame, with ten percent more of it every step."""
+
+    def forward(self, batch):
+        return 1.1 * batch.values
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two files of one system, the second one on a finer grid."""
+    paths = [tmp_path / "a.nc", tmp_path / "b.nc"]
+    schema.example(frames=8).to_netcdf(paths[0])
+    schema.example(shape=(12, 6), frames=8, samples=1).to_netcdf(paths[1])
+    return [str(path) for path in paths]
+
+
+@pytest.fixture(autouse=True)
+def loaders(monkeypatch):
+    """Stand-ins for reading checkpoints and data, which have tests of their own."""
+    monkeypatch.setitem(sys.modules, "mpp.weights", SimpleNamespace(load=lambda _: Steady(2)))
+    stand_in = SimpleNamespace(open_dataset=xr.open_dataset)
+    monkeypatch.setitem(sys.modules, "mpp.data.open", stand_in)
+
+
+def call(runs, out, *more: str) -> int:
+    words = ["--checkpoint", "runs/tuned", "runs/scratch", "--data", *runs, "--out", str(out)]
+    return main(["evaluate", *words, "--steps", "5", *more])
+
+
+def test_the_file_holds_the_scores_and_where_they_come_from(runs, tmp_path):
+    out = tmp_path / "new" / "scores.nc"
+    assert call(runs, out, "--starts", "2") == 0
+    with xr.open_dataset(out) as scores:
+        assert list(scores["model"].values) == ["tuned", "scratch", "persistence"]
+        assert scores["vrmse"].dims == ("model", "field", "lead_time", "sample")
+        # Two runs and one run, with two windows each.
+        assert scores.sizes["sample"] == 6
+        np.testing.assert_array_equal(scores["dataset"], [0, 0, 0, 0, 1, 1])
+        assert scores["lead_time"].attrs["units"] == "s"
+        assert list(scores.attrs["data"]) == runs
+        assert scores.attrs["history"] == 2
+        assert np.all(scores["vrmse"].attrs["floor"] > 0)
+    assert [path.name for path in out.parent.iterdir()] == ["scores.nc"]
+
+
+def test_the_table_shows_every_field_model_and_lead_time(runs, tmp_path, capsys):
+    assert call(runs, tmp_path / "scores.nc") == 0
+    shown = capsys.readouterr().out
+    words = ["NRMSE", "VRMSE", "example", "tracer", "velocity_x", "step 1", "(5 s)", "3 runs", "*"]
+    for word in [*words, "tuned", "scratch", "persistence", "scores.nc"]:
+        assert word in shown
+    assert "±" in shown
+
+
+def test_an_existing_file_is_kept_unless_told(runs, tmp_path, capsys):
+    out = tmp_path / "scores.nc"
+    out.write_text("mine")
+    assert call(runs, out) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert call(runs, out, "--overwrite") == 0
+    assert xr.open_dataset(out).sizes["lead_time"] == 5
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    out = tmp_path / "scores.nc"
+    out.write_text("old")
+    with pytest.raises(TypeError):
+        command.write(xr.Dataset(attrs={"no": object()}), out)
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--steps", "9"), "need 11 frames, and the runs have 8; lower"),
+        (("--history", "0"), "expected history of at least 1"),
+        (("--out", "scores.zarr"), "end its name in .nc"),
+        (("--out", "."), "end its name in .nc"),
+        (("--checkpoint", "a", "a"), "the same checkpoint twice"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(runs, tmp_path, capsys, more, message):
+    assert call(runs, tmp_path / "scores.nc", *more) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.strip().count("\n") == 0
+    assert not (tmp_path / "scores.nc").exists()
+
+
+def test_a_folder_as_out_is_refused(runs, tmp_path, capsys):
+    folder = tmp_path / "folder.nc"
+    folder.mkdir()
+    assert call(runs, folder, "--overwrite") == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_equal_names_fall_back_on_paths(runs, tmp_path):
+    out = tmp_path / "scores.nc"
+    assert call(runs, out, "--checkpoint", "one/best", "two/best") == 0
+    with xr.open_dataset(out) as scores:
+        assert list(scores["model"].values) == ["one/best", "two/best", "persistence"]
+
+
+def test_help_has_an_example(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "--help"])
+    assert ended.value.code == 0
+    assert "example:\n  mpp evaluate --checkpoint" in capsys.readouterr().out
