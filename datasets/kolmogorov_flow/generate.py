@@ -1,0 +1,57 @@
+"""Kolmogorov flow: turbulence in two dimensions that a steady shear force keeps going.
+
+    ∂u/∂t + (u·∇)u = -∇p + ν Δu - λ u + f sin(k y) e_x,    ∇·u = 0,    on [0, 2π)²,
+
+with viscosity ν, drag λ and forcing wavenumber k, solved for the vorticity ω = ∂u_y/∂x - ∂u_x/∂y.
+"""
+
+import equinox as eqx
+import exponax as ex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float
+
+from mpp.data.periodic import random_series, rollout
+from mpp.data.system import System
+
+
+def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Dataset:
+    """One trajectory from a random large-scale flow, stored once the turbulence has developed."""
+    drawn = system.draw(rng)
+    vorticity = 3 * random_series(rng, resolution, modes=5)[None]
+    numbers = {name: jnp.asarray(value) for name, value in drawn.items()}
+    return system.sample(_solve(system, jnp.asarray(vorticity, "float32"), numbers), drawn)
+
+
+@eqx.filter_jit
+def _solve(
+    system: System, vorticity: Float[Array, "1 x y"], numbers: dict[str, Array]
+) -> Float[Array, "frame 2 x y"]:
+    # Exponax's vorticity is the negative of ours: its velocity is (∂ψ/∂y, -∂ψ/∂x) with Δψ = ω.
+    stepper = ex.stepper.KolmogorovFlowVorticity(
+        2,
+        system.extent,
+        vorticity.shape[-1],
+        system.step,
+        diffusivity=numbers["viscosity"],
+        injection_mode=numbers["forcing_wavenumber"],
+        injection_scale=system.constants["forcing"],
+        drag=-system.constants["drag"],
+    )
+    return jax.vmap(lambda frame: _velocity(system, frame))(rollout(system, stepper, vorticity))
+
+
+def _velocity(system: System, vorticity: Float[Array, "1 x y"]) -> Float[Array, "2 x y"]:
+    points = vorticity.shape[-1]
+    gradient = ex.spectral.build_derivative_operator(2, system.extent, points)
+    laplace = ex.spectral.build_laplace_operator(gradient)
+    potential = ex.fft(vorticity) * jnp.where(
+        laplace == 0, 0, 1 / jnp.where(laplace == 0, 1, laplace)
+    )
+    return ex.ifft(
+        jnp.concatenate([gradient[1:] * potential, -gradient[:1] * potential]),
+        num_spatial_dims=2,
+        num_points=points,
+    )

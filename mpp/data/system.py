@@ -1,0 +1,216 @@
+"""A folder ``datasets/NAME``: the numbers of its ``spec.yaml`` and the solver in its ``generate.py``."""
+
+import importlib.util
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from importlib.metadata import version
+from math import exp, log
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+import yaml
+from jaxtyping import Float
+
+from mpp.errors import InputError
+from mpp.fields import Field, known_field
+from mpp.schema import coordinate
+
+INSTALL = {
+    "exponax": "pip install 'mpp-physics[simulate]'",
+    "scipy": "pip install 'mpp-physics[simulate]'",
+    "clawpack": "pip install 'mpp-physics[simulate-fv]' (it needs gfortran to build)",
+}
+"""How to get each solver. PyPI's ``pyclaw`` is an unrelated project."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a parameter is drawn from, a uniform distribution of its values or of their logarithms.
+
+    Args:
+        low: Smallest value.
+        high: Largest value; equal to ``low`` for a parameter that stays as it is.
+        scale: ``integer`` draws whole numbers, both ends included.
+        units: Unit as text, ``"1"`` when dimensionless.
+    """
+
+    low: float
+    high: float
+    scale: Literal["linear", "log", "integer"] = "linear"
+    units: str = "1"
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One value."""
+        if self.scale == "integer":
+            return float(rng.integers(int(self.low), int(self.high), endpoint=True))
+        if self.scale == "log":
+            return exp(rng.uniform(log(self.low), log(self.high)))
+        return float(rng.uniform(self.low, self.high))
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A physical system on a square, as its ``spec.yaml`` describes it.
+
+    Two systems are equal only if they are the same object, so that compiled solvers can be kept
+    by system.
+
+    Args:
+        name: Name of the folder; the attribute ``system`` of what it generates.
+        title: The system's name as people say it.
+        purpose: Systems to ``pretrain`` on, or to ``transfer`` to.
+        solver: Distribution that solves it: exponax, scipy or clawpack.
+        licence: Licence of the solver.
+        fields: Names of the fields, in the order in which they are written.
+        domain: Low and high end of both space axes.
+        boundary: Kind at every side, as in `mpp.schema`.
+        frames: Number of stored frames.
+        interval: Time between frames.
+        burn_in: Time from the initial condition to the first frame.
+        step: The solver's time step or, where it is adaptive, its relative tolerance or CFL number.
+        trajectories: How many to generate unless told otherwise.
+        resolution: Points along each axis unless told otherwise.
+        least_resolution: Fewest points along each axis that resolve the smallest structures.
+        parameters: What varies from one trajectory to the next.
+        constants: What does not, by name; the folder's ``generate.py`` knows them.
+    """
+
+    name: str
+    title: str
+    purpose: Literal["pretrain", "transfer"]
+    solver: str
+    licence: str
+    fields: tuple[str, ...]
+    domain: tuple[float, float]
+    boundary: str
+    frames: int
+    interval: float
+    burn_in: float
+    step: float
+    trajectories: int = 32
+    resolution: int = 64
+    least_resolution: int = 32
+    parameters: Mapping[str, Range] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def extent(self) -> float:
+        """Length of the square's sides."""
+        return self.domain[1] - self.domain[0]
+
+    @property
+    def times(self) -> Float[np.ndarray, " frame"]:
+        """Time of every frame since the initial condition."""
+        return self.burn_in + self.interval * np.arange(self.frames, dtype=np.float64)
+
+    def points(self, resolution: int) -> Float[np.ndarray, " point"]:
+        """Grid points along an axis: from the low end on if periodic, else the cells' centres."""
+        offset = 0.0 if self.boundary == "periodic" else 0.5
+        return self.domain[0] + self.extent / resolution * (np.arange(resolution) + offset)
+
+    def draw(self, rng: np.random.Generator) -> dict[str, float]:
+        """A value for every parameter."""
+        return {name: span.draw(rng) for name, span in self.parameters.items()}
+
+    def substeps(self, duration: float) -> int:
+        """How many of the solver's steps make up a duration."""
+        return round(duration / self.step)
+
+    def rng(self, seed: int, index: int) -> np.random.Generator:
+        """The generator of one trajectory, whatever else is generated beside it."""
+        return np.random.default_rng([seed, zlib.crc32(self.name.encode()), index])
+
+    def sample(
+        self, values: Float[Any, "frame field x y"], parameters: Mapping[str, float]
+    ) -> xr.Dataset:
+        """One trajectory in the canonical schema, in float32."""
+        values = np.asarray(values, dtype=np.float32)
+        points = self.points(values.shape[-1])
+        coords = {axis: coordinate(points, axis, "1", self.boundary) for axis in ("x", "y")}
+        data = {
+            name: xr.Variable(
+                ("sample", "time", "x", "y"), values[None, :, channel], known_field(name).attrs()
+            )
+            for channel, name in enumerate(self.fields)
+        }
+        for name, value in parameters.items():
+            units = self.parameters[name].units
+            attrs = Field(name, units, role="parameter").attrs()
+            data[name] = xr.Variable(("sample",), np.array([value]), attrs)
+        coords["time"] = coordinate(self.times, "time", "1")
+        return xr.Dataset(data, coords, {"system": self.name})
+
+    def provenance(self) -> dict[str, str]:
+        """What the files say about where they come from."""
+        return {
+            "system": self.name,
+            "title": self.title,
+            "purpose": self.purpose,
+            "solver": f"{self.solver} {version(self.solver)} ({self.licence})",
+            "solver_step": f"{self.step:g}",
+        }
+
+
+Simulate = Callable[[System, int, np.random.Generator], xr.Dataset]
+"""What a folder's ``generate.py`` defines as ``simulate``: (system, resolution, rng) to one sample."""
+
+
+def load_system(folder: Path) -> System:
+    """Read ``folder/spec.yaml``.
+
+    Raises:
+        InputError: There is no such folder, or its specification cannot be used.
+    """
+    path = folder / "spec.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: no spec.yaml there; expected a folder such as datasets/burgers"
+        )
+    try:
+        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({error})") from error
+    if not isinstance(spec, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(spec).__name__}")
+    known = {item.name for item in fields(System)} - {"name"}
+    if unknown := sorted(set(spec) - known):
+        raise InputError(f"{path}: unknown keys {unknown}; expected some of {sorted(known)}")
+    try:
+        ranges = {name: Range(**span) for name, span in spec.pop("parameters", {}).items()}
+        spec |= {"fields": tuple(spec["fields"]), "domain": tuple(map(float, spec["domain"]))}
+        return System(name=folder.resolve().name, parameters=ranges, **spec)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: incomplete or of a wrong type: {error}") from error
+
+
+def load_simulate(folder: Path, system: System) -> Simulate:
+    """Import ``folder/generate.py`` by its path and return its ``simulate``.
+
+    Raises:
+        InputError: The file is missing, defines no ``simulate``, or its solver is not installed.
+    """
+    require_solver(system)
+    path = folder / "generate.py"
+    if not path.is_file():
+        raise InputError(f"{folder}: no generate.py there; see datasets/burgers for an example")
+    spec = importlib.util.spec_from_file_location(f"mpp_dataset_{system.name}", path)
+    assert spec is not None and spec.loader is not None  # a path that ends in .py has a loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "simulate"):
+        raise InputError(f"{path}: it defines no function simulate(system, resolution, rng)")
+    return module.simulate
+
+
+def require_solver(system: System) -> None:
+    """Check that the solver is there, without importing it.
+
+    Raises:
+        InputError: It is not; the message says how to install it.
+    """
+    if importlib.util.find_spec(system.solver) is None:
+        install = INSTALL.get(system.solver, f"pip install {system.solver}")
+        raise InputError(f"{system.name}: its solver {system.solver} is not installed; {install}")
