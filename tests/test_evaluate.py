@@ -172,6 +172,13 @@ def test_datasets_on_different_grids_share_a_table():
     assert float(scores["vrmse"].sel(model="model").max()) < 1e-13
 
 
+@pytest.mark.parametrize(("starts", "places"), [(1, [0]), (2, [0, 6]), (3, [0, 3, 6])])
+def test_windows_are_spread_from_the_start_of_the_run(starts, places):
+    # 9 frames, one every 0.25 s from 2 s on, hold 7 windows of 3.
+    scores = evaluate(Persistence(), travelling(samples=1), steps=2, history=1, starts=starts)
+    np.testing.assert_allclose(scores["start_time"], 2 + 0.25 * np.array(places))
+
+
 def test_the_history_is_by_default_what_the_models_ask_for():
     assert evaluate({"a": Roll(1, 2), "b": Roll(1, 4)}, travelling(), 2).attrs["history"] == 4
 
