@@ -120,9 +120,9 @@ class Batch:
             self, values=values, time=torch.cat([self.time, later], 1), parameters=parameters
         )
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same batch with every tensor on ``device``."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Self:
         """The same batch in page-locked memory, for fast copies to a GPU."""

@@ -7,26 +7,30 @@ from mpp.errors import InputError
 
 
 def split_runs(
-    ds: xr.Dataset, held_out: float | int, seed: int = 0
+    ds: xr.Dataset, held_out: float, seed: int = 0, frames: int = 2
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Split a dataset by run into a training part and a held-out part.
 
+    A single run is split in time instead: its last part is held out.
+
     Args:
-        ds: A dataset with at least two runs.
-        held_out: Share of the runs (below 1) or number of runs to hold out; at least one.
+        ds: A dataset in the schema.
+        held_out: Share of the runs to hold out, below one; at least one run is.
         seed: Chooses which.
+        frames: Frames that each part needs, when a single run is split in time.
 
     Raises:
-        InputError: Nothing would be left on one of the sides.
+        InputError: A single run that is too short to be split.
     """
-    runs = ds.sizes["sample"]
-    count = max(1, round(held_out * runs)) if held_out < 1 else int(held_out)
-    if count >= runs:
-        raise InputError(
-            f"{ds.attrs.get('system', 'dataset')}: {runs} runs cannot hold out {count} and still "
-            "train; give more runs or hold out fewer"
-        )
+    runs, length = ds.sizes["sample"], ds.sizes["time"]
+    if runs == 1:
+        last = max(frames, round(held_out * length))
+        if length - last < frames:
+            raise InputError(
+                f"{ds.attrs.get('system', 'dataset')}: one run of {length} frames cannot be split "
+                f"into two parts of at least {frames}; give more runs or lower the history"
+            )
+        return ds.isel(time=slice(0, -last)), ds.isel(time=slice(-last, None))
+    count = min(runs - 1, max(1, round(held_out * runs)))
     order = np.random.default_rng(seed).permutation(runs)
-    held = np.sort(order[:count])
-    kept = np.sort(order[count:])
-    return ds.isel(sample=kept), ds.isel(sample=held)
+    return ds.isel(sample=np.sort(order[count:])), ds.isel(sample=np.sort(order[:count]))

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
@@ -23,6 +24,7 @@ def fit(
     accumulate: int = 1,
     validate_every: int = 100,
     resume: bool = False,
+    keep_best: bool = False,
 ) -> None:
     """Train; metrics go to ``out/metrics.csv``, checkpoints to resume from to ``out/checkpoints``.
 
@@ -35,10 +37,16 @@ def fit(
         accumulate: Batches an optimizer step; the mixture changes from batch to batch.
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``, if there is one.
+        keep_best: Leave the module with the weights that validated best, not with the last ones.
     """
     every = min(validate_every, max_steps)
     checkpoints = ModelCheckpoint(
-        dirpath=out / CHECKPOINTS, save_last=True, save_top_k=0, every_n_train_steps=every
+        dirpath=out / CHECKPOINTS,
+        filename="best",
+        monitor="val",
+        save_top_k=1 if keep_best else 0,
+        save_last=True,
+        enable_version_counter=False,
     )
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     trainer = L.Trainer(
@@ -62,4 +70,9 @@ def fit(
     with warnings.catch_warnings():
         # Windows are read in the training process unless the user asks for workers.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None)
+        # Lightning's own use of torch.utils._pytree.
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        trainer.fit(module.train(), data, ckpt_path=str(last) if resume and last.is_file() else None)
+    if keep_best:
+        best = torch.load(checkpoints.best_model_path, weights_only=True)
+        module.load_state_dict(best["state_dict"])

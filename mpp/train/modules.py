@@ -5,7 +5,8 @@ from typing import Any
 import lightning as L
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from mpp.batch import Batch
 from mpp.model.surrogate import Surrogate
@@ -43,11 +44,6 @@ class TrainingModule(L.LightningModule):
     def data(self) -> MixtureData:
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
-    def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
-        return batch.to(device)
-
     def loss(self, batch: Batch) -> Float[Tensor, "sample time field"]:
         """The loss of every target of a window whose last frame is only ever a target."""
         predicted = self.model(batch.window(0, batch.frames - 1))
@@ -58,10 +54,19 @@ class TrainingModule(L.LightningModule):
         self.log("loss", loss, prog_bar=True, batch_size=batch.samples)
         return loss
 
+    def setup(self, stage: str) -> None:
+        self.scores = nn.ModuleList(MeanMetric() for _ in self.data.validation)
+
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        last = self.loss(batch)[:, -1].sqrt().mean()
-        self.log(f"val/{batch.system}", last, batch_size=batch.samples, add_dataloader_idx=False)
-        self.log("val", last, prog_bar=True, batch_size=1, add_dataloader_idx=False)
+        self.scores[dataloader_idx](self.loss(batch)[:, -1].sqrt())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the one-step error of each system, in units of its change, and their mean."""
+        values = [score.compute() for score in self.scores]  # type: ignore[operator]
+        for system, score, value in zip(self.data.systems, self.scores, values, strict=True):
+            self.log(f"val/{system}", value)
+            score.reset()  # type: ignore[operator]
+        self.log("val", torch.stack(values).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = MuonAdamW(

@@ -1,0 +1,52 @@
+"""``mpp rollout``: step runs forward with a checkpoint and write the frames as NetCDF or Zarr."""
+
+import argparse
+from pathlib import Path
+
+from mpp.cli.outputs import add_output, claim
+from mpp.cli.parsing import CommandParser
+
+
+def parser() -> CommandParser:
+    made = CommandParser(
+        "rollout",
+        "Step every run of a dataset forward from its first frames. Where the dataset goes on, "
+        "the truth is written beside the prediction.",
+        "mpp rollout --checkpoint demo/finetuned --data demo/data/swift_hohenberg.nc --steps 16 "
+        "--out rollout.nc",
+    )
+    made.add_argument("--checkpoint", required=True, help="checkpoint folder")
+    made.add_argument("--data", required=True, help="file or folder with the runs")
+    made.add_argument("--steps", type=int, required=True, help="frames to predict")
+    made.add_argument(
+        "--history", type=int, help="frames of each run to start from (default: the model's)"
+    )
+    add_output(made, "file to write, .nc or .zarr")
+    return made
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from mpp import load, open_dataset, rollout
+    from mpp.cli.outputs import write
+    from mpp.cli.progress import progress
+    from mpp.errors import InputError
+    from mpp.rollout import with_truth
+
+    out: Path = claim(arguments.out, arguments.overwrite)
+    model = load(arguments.checkpoint)
+    ds = open_dataset(arguments.data)
+    history = arguments.history or model.history
+    available = ds.sizes["time"]
+    if not 1 <= history <= available:
+        raise InputError(
+            f"{arguments.data}: a history of {history} frames was asked for, its runs have "
+            f"{available}; choose --history between 1 and {available}"
+        )
+    with progress("rollout", arguments.steps) as advance:
+        predicted = rollout(
+            model, ds.isel(time=slice(0, history)), arguments.steps, progress=advance
+        )
+    known = min(arguments.steps, available - history)
+    if known == arguments.steps:
+        predicted = with_truth(predicted, ds)
+    write(predicted, out)

@@ -1,0 +1,96 @@
+"""Finetuning: a trained model adapts to a dataset that it has not seen, new fields included."""
+
+import copy
+import tempfile
+from pathlib import Path
+
+import lightning as L
+import xarray as xr
+
+from mpp.data.splits import split_runs
+from mpp.errors import InputError
+from mpp.model.axial import AxialTransformer
+from mpp.model.surrogate import Surrogate
+from mpp.train.datamodule import MixtureData
+from mpp.train.finetune import FinetuningModule
+from mpp.train.fit import fit
+
+
+def finetune(
+    model: Surrogate,
+    ds: xr.Dataset,
+    out: str | Path | None = None,
+    validation: xr.Dataset | None = None,
+    max_steps: int = 500,
+    lr: float = 5e-3,
+    weight_decay: float = 0.01,
+    batch_size: int = 8,
+    seed: int = 0,
+    workers: int = 0,
+    precision: str = "32-true",
+    validate_every: int = 50,
+    resume: bool = False,
+) -> AxialTransformer:
+    """Adapt a copy of a model to the runs of one system; the model given stays as it is.
+
+    Fields that the model does not know are added, each starting from the known field whose rows
+    predict it best before any training.
+
+    Args:
+        model: A model of this package, as `mpp.load` returns it.
+        ds: Runs of one system, in the schema.
+        out: Folder for metrics and checkpoints; a temporary one when left out.
+        validation: Runs to choose the best weights on; when left out, one run in five of ``ds``
+            is held out, or the last part of the run where there is only one.
+        max_steps: Optimizer steps.
+        lr: Level of the learning rate.
+        weight_decay: Decoupled weight decay of the matrices.
+        batch_size: Windows in a batch.
+        seed: Fixes the split and the order of the batches.
+        workers: Processes that read windows.
+        precision: ``32-true`` or ``bf16-mixed``.
+        validate_every: Optimizer steps between validations and checkpoints.
+        resume: Go on from the last checkpoint in ``out``.
+
+    Returns:
+        The adapted model with the best weights by validation, its card filled in.
+
+    Raises:
+        InputError: The dataset cannot be used, or has too few runs or frames.
+
+    Example:
+        >>> tuned = mpp.finetune(mpp.load("checkpoint"), ds, max_steps=300)  # doctest: +SKIP
+    """
+    if not isinstance(model, AxialTransformer):
+        raise InputError(
+            f"finetuning is for AxialTransformer, the default model; got {type(model).__name__}"
+        )
+    L.seed_everything(seed, verbose=False)
+    if validation is None:
+        ds, validation = split_runs(ds, 0.2, seed, frames=model.history + 1)
+    data = MixtureData([ds], [validation], model.history, batch_size, None, seed, workers)
+    module = FinetuningModule(copy.deepcopy(model), data, lr, weight_decay)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(out) if out is not None else Path(scratch)
+        fit(
+            module,
+            data,
+            folder,
+            max_steps,
+            precision,
+            validate_every=validate_every,
+            resume=resume,
+            keep_best=True,
+        )
+    tuned = module.model
+    tuned.card = {
+        **model.card,
+        "finetuned_on": list(data.systems),
+        "fields": {
+            **model.card.get("fields", {}),
+            **{field.name: field.attrs() for field in data.fields},
+        },
+        "donors": module.donors,
+        "finetuning": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
+    }
+    return tuned.eval()

@@ -1,0 +1,90 @@
+"""Rollouts: a model steps a history forward, and the result is an ordinary dataset again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import torch
+import xarray as xr
+
+from mpp import __version__, schema
+from mpp.batch import Batch
+from mpp.errors import InputError
+from mpp.model.surrogate import Surrogate
+
+
+def rollout(
+    model: Surrogate,
+    history: xr.Dataset,
+    steps: int,
+    time_step: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> xr.Dataset:
+    """Step every sample of a history forward.
+
+    Args:
+        model: A trained surrogate, as `mpp.load` returns it.
+        history: Past frames in the schema; the model looks at the last ``model.history`` of them.
+        steps: Number of frames to predict.
+        time_step: Time between frames, needed only when the history has a single frame.
+        progress: Called after each step with the number of steps done.
+
+    Returns:
+        The predicted frames alone, in physical units, with the history's coordinates continued in
+        time and, in the attributes, what made them.
+
+    Raises:
+        InputError: Steps below one, a history that breaks the schema, a field that the model does
+            not know, or a single frame without a time step.
+
+    Example:
+        >>> future = mpp.rollout(model, ds.isel(time=slice(0, 8)), steps=20)  # doctest: +SKIP
+    """
+    if steps < 1:
+        raise InputError(f"a rollout of {steps} steps was asked for; give at least 1")
+    batch = Batch.from_dataset(history.isel(time=slice(-model.history, None)))
+    if time_step is None and batch.frames == 1:
+        raise InputError(
+            "the history has one frame, which does not tell the time between frames; "
+            "give time_step=..."
+        )
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    frames = []
+    for done, frame in enumerate(model.eval().forecast(batch.to(device), steps), 1):
+        frames.append(frame.cpu())
+        if progress is not None:
+            progress(done)
+    step = time_step if time_step is not None else float(batch.time[0, -1] - batch.time[0, -2])
+    later = batch.time[:, -1:] + step * torch.arange(1, steps + 1, dtype=torch.float64)
+    predicted = replace(batch, values=torch.stack(frames, 1), time=later, parameters={})
+    result = replace(predicted, parameter_fields=()).to_dataset()
+    numbers = {name: history[name] for name in schema.names(history, "parameter")}
+    steady = {name: value for name, value in numbers.items() if "time" not in value.dims}
+    return result.assign(steady).assign_attrs(provenance(model, history, batch.frames))
+
+
+def provenance(model: Surrogate, history: xr.Dataset, frames: int) -> dict[str, str | int]:
+    """Attributes that say how a rollout was made."""
+    kept = {key: value for key, value in history.attrs.items() if key in ("system", "source")}
+    return {
+        **kept,
+        "model": type(model).__name__,
+        "checkpoint": str(model.card.get("sha256", "not saved")),
+        "history_frames": frames,
+        "history_end": float(history["time"][-1]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "mpp_version": __version__,
+    }
+
+
+def with_truth(predicted: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
+    """Add to a rollout what the solver gave at the same times, as ``truth_FIELD``.
+
+    Args:
+        predicted: The result of `rollout`.
+        ds: The dataset whose beginning was the history; it must reach the same times.
+    """
+    truth = ds.sel(time=predicted["time"], method="nearest").assign_coords(time=predicted["time"])
+    fields = {f"truth_{name}": truth[name] for name in schema.names(predicted)}
+    marked = {name: value.assign_attrs(role="truth") for name, value in fields.items()}
+    return predicted.assign(marked)
