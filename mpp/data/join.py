@@ -1,0 +1,221 @@
+"""Several files of one system as one dataset: further runs, or later times, or both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cftime
+import numpy as np
+import xarray as xr
+
+from mpp.data.lazy import join as join_variables
+from mpp.data.lazy import view
+from mpp.data.mapping import Join
+from mpp.errors import InputError
+from mpp.schema import role, space_axes
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file's dataset in the schema, with the name to call it by."""
+
+    name: str
+    ds: xr.Dataset
+
+    @property
+    def times(self) -> np.ndarray:
+        return np.asarray(self.ds["time"].values, dtype=np.float64)
+
+
+def join(parts: Sequence[Part], how: Join | None = None) -> tuple[xr.Dataset, str]:
+    """Join files without reading their fields.
+
+    Files with the same times hold further runs; files whose times follow each other hold one
+    run each in pieces. Both may be at once, run by run and piece by piece in the order of names.
+
+    Args:
+        parts: The files' datasets, in the order of their names.
+        how: States what they hold where the times would tell otherwise.
+
+    Returns:
+        The dataset, and in words how it was joined.
+
+    Raises:
+        InputError: The files differ in fields or grid, or their times fit neither way.
+    """
+    if len(parts) == 1:
+        return parts[0].ds, ""
+    parts = [_rebase(part, parts[0]) for part in parts]
+    for part in parts[1:]:
+        _require_alike(parts[0], part)
+    groups = _by_time(parts, how)
+    runs = [_along_sample(group) for group in groups]
+    if len(groups) == 1:
+        return runs[0].ds, f"{len(parts)} files, each further runs"
+    joined = _along_time(runs)
+    each = len(groups[0])
+    return joined, f"{len(groups)} pieces in time" + (f" of {each} files each" if each > 1 else "")
+
+
+def _rebase(part: Part, first: Part) -> Part:
+    """Times counted from the same date as the first file's."""
+    time, wanted = part.ds["time"], first.ds["time"].attrs
+    since, calendar = time.attrs.get("since"), str(time.attrs.get("calendar", "standard"))
+    same = time.attrs.get("units") == wanted.get("units")
+    if same and since == wanted.get("since"):
+        return part
+    if since is None or wanted.get("since") is None:
+        raise InputError(
+            f"{part.name}: its time is in {time.attrs.get('units')!r} but that of {first.name} in "
+            f"{wanted.get('units')!r}; write both alike"
+        )
+    dates = cftime.num2date(time.values, f"{time.attrs['units']} since {since}", calendar)
+    target = f"{wanted['units']} since {wanted['since']}"
+    values = np.asarray(cftime.date2num(dates, target, calendar), dtype=np.float64)
+    coordinate = xr.Variable(("time",), values, dict(wanted))
+    return Part(part.name, part.ds.assign_coords(time=coordinate))
+
+
+def _require_alike(first: Part, other: Part) -> None:
+    names, found = set(first.ds.data_vars), set(other.ds.data_vars)
+    if names != found:
+        differ = ", ".join(sorted(str(name) for name in names ^ found))
+        raise InputError(
+            f"{first.name} and {other.name} differ in variables: only one of them has {differ}; "
+            "leave it out with keep=[...], or open the files apart"
+        )
+    axes, others = space_axes(first.ds), space_axes(other.ds)
+    if axes != others:
+        raise InputError(
+            f"{first.name} has the axes {', '.join(axes)} but {other.name} {', '.join(others)}; "
+            "open them apart"
+        )
+    for axis in axes:
+        here, there = first.ds[axis], other.ds[axis]
+        if here.size != there.size:
+            raise InputError(
+                f"mixed grids: {axis} has {here.size} points in {first.name} but {there.size} in "
+                f"{other.name}; interpolate them to one grid, or open them apart"
+            )
+        span = float(np.ptp(here.values)) or 1.0
+        if not np.allclose(here.values, there.values, rtol=0, atol=1e-6 * span):
+            raise InputError(
+                f"mixed grids: {axis} goes from {here.values[0]:.6g} to {here.values[-1]:.6g} in "
+                f"{first.name} but from {there.values[0]:.6g} to {there.values[-1]:.6g} in "
+                f"{other.name}; interpolate them to one grid, or open them apart"
+            )
+        for key in ("units", "boundary"):
+            if here.attrs.get(key) != there.attrs.get(key):
+                raise InputError(
+                    f"{axis} has {key} {here.attrs.get(key)!r} in {first.name} but "
+                    f"{there.attrs.get(key)!r} in {other.name}; open them apart"
+                )
+
+
+def _by_time(parts: Sequence[Part], how: Join | None) -> list[list[Part]]:
+    groups: list[list[Part]] = []
+    for part in parts:
+        fits = [group for group in groups if how != "time" and _same_times(group[0], part)]
+        if fits:
+            fits[0].append(part)
+        else:
+            groups.append([part])
+    if how == "sample" and len(groups) > 1:
+        _refuse(groups[0][0], groups[1][0], "runs joined along sample must share their times")
+    groups.sort(key=lambda group: group[0].times[0])
+    for before, after in pairwise(groups):
+        if before[0].times[-1] >= after[0].times[0]:
+            _refuse(before[0], after[0], "neither the same nor one after the other")
+        if len(before) != len(after):
+            raise InputError(
+                f"{len(before)} files start at time {before[0].times[0]:.6g} but {len(after)} at "
+                f"{after[0].times[0]:.6g} ({after[0].name}); every run needs every piece"
+            )
+    return groups
+
+
+def _same_times(one: Part, other: Part) -> bool:
+    if one.times.shape != other.times.shape:
+        return False
+    span = max(float(np.ptp(one.times)), float(np.abs(one.times).max()), 1e-300)
+    return bool(np.allclose(one.times, other.times, rtol=0, atol=1e-6 * span))
+
+
+def _refuse(one: Part, other: Part, why: str) -> None:
+    def told(part: Part) -> str:
+        times = part.times
+        return f"{part.name} has {times.size} times from {times[0]:.6g} to {times[-1]:.6g}"
+
+    raise InputError(
+        f"{told(one)}, {told(other)}: {why}; cut them to the same times, or open apart"
+    )
+
+
+def _along_sample(group: Sequence[Part]) -> Part:
+    if len(group) == 1:
+        return group[0]
+    first = group[0].ds
+    runs = sum(part.ds.sizes["sample"] for part in group)
+    data = {}
+    for name, variable in first.variables.items():
+        found = [part.ds.variables[name] for part in group]
+        if name in first.coords:
+            continue
+        shared = "sample" not in variable.dims and all(
+            np.array_equal(variable.values, other.values, equal_nan=True) for other in found[1:]
+        )
+        data[name] = variable if shared else _stack(group, str(name), runs)
+    coords = {name: first.variables[name] for name in first.coords if name != "sample"}
+    return Part(group[0].name, xr.Dataset(data, coords, first.attrs))
+
+
+def _stack(group: Sequence[Part], name: str, runs: int) -> xr.Variable:
+    first = group[0].ds.variables[name]
+    dims = ["sample", *(str(dim) for dim in first.dims if dim != "sample")]
+    pieces = []
+    for part in group:
+        variable, count = part.ds.variables[name], part.ds.sizes["sample"]
+        made = view(variable, dims, variable.dtype)
+        pieces += [made] if "sample" in variable.dims else [made] * count
+    assert sum(piece.sizes["sample"] for piece in pieces) == runs
+    stacked = join_variables(pieces, "sample")
+    return stacked if first.ndim > 1 else stacked.copy(data=stacked.values)
+
+
+def _along_time(runs: Sequence[Part]) -> xr.Dataset:
+    first = runs[0].ds
+    counts = {part.ds.sizes["sample"] for part in runs}
+    if len(counts) > 1:
+        raise InputError(
+            f"{runs[0].name} and the files after it in time hold different numbers of runs "
+            f"({', '.join(map(str, sorted(counts)))}); every piece needs every run"
+        )
+    data = {}
+    for name, variable in first.data_vars.items():
+        found = [part.ds.variables[name] for part in runs]
+        if "time" in variable.dims:
+            data[name] = join_variables(found, "time")
+        elif all(np.array_equal(found[0].values, v.values, equal_nan=True) for v in found[1:]):
+            data[name] = found[0]
+        elif role(variable) == "parameter":
+            data[name] = _spread(runs, str(name))
+        else:
+            raise InputError(
+                f"{name} is {role(variable)} but changes from {runs[0].name} to later files; "
+                "leave it out with keep=[...]"
+            )
+    times = np.concatenate([part.times for part in runs])
+    time = xr.Variable(("time",), times, first["time"].attrs)
+    coords = {name: first.variables[name] for name in first.coords if name != "time"}
+    return xr.Dataset(data, {**coords, "time": time}, first.attrs)
+
+
+def _spread(runs: Sequence[Part], name: str) -> xr.Variable:
+    """A number that changes from piece to piece as one that changes in time."""
+    pieces = []
+    for part in runs:
+        value = part.ds[name].values
+        shape = (part.ds.sizes["sample"], part.ds.sizes["time"])
+        pieces.append(np.broadcast_to(value[:, None] if value.ndim else value, shape))
+    attrs = runs[0].ds[name].attrs
+    return xr.Variable(("sample", "time"), np.concatenate(pieces, 1), attrs)
