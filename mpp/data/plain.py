@@ -1,12 +1,10 @@
 """NetCDF and Zarr as xarray reads them, but safe in worker processes and with times as numbers."""
 
-import os
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import netCDF4
 import numpy as np
 import xarray as xr
@@ -14,76 +12,73 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from mpp.data.hdf5 import Hdf5Array
 from mpp.data.lazy import lazy
 from mpp.errors import InputError
 
 Plain = Literal["netcdf4", "netcdf3", "zarr"]
-OPEN_FILES = 64
-"""Files that one process keeps open; the one not used for longest is closed first."""
-
-_handles: OrderedDict[tuple[int, str, int], Any] = OrderedDict()
 
 
-def _open_netcdf3(path: str) -> Any:
-    file = netCDF4.Dataset(path)
-    file.set_auto_maskandscale(False)
-    return file
+class ClassicArray(BackendArray):
+    """One variable of a classic NetCDF file, which is opened for each read.
 
-
-_OPENERS: dict[Plain, Callable[[str], Any]] = {
-    "netcdf4": lambda path: h5py.File(path, "r"),
-    "netcdf3": _open_netcdf3,
-    "zarr": lambda path: zarr.open_group(path, mode="r"),
-}
-
-
-def _handle(path: str, kind: Plain) -> Any:
-    """The open file, one a process: a handle that crosses a fork would share its position."""
-    key = (os.getpid(), path, os.stat(path).st_mtime_ns)
-    if key not in _handles:
-        _handles[key] = _OPENERS[kind](path)
-        while len(_handles) > OPEN_FILES:
-            _, old = _handles.popitem(last=False)
-            if hasattr(old, "close"):
-                old.close()
-    _handles.move_to_end(key)
-    return _handles[key]
-
-
-class FileArray(BackendArray):
-    """One variable of a file, read on indexing by whichever process asks.
+    Opening costs a fraction of a millisecond, and a handle kept open would share its position in
+    the file with every forked process.
 
     Args:
-        path: File or Zarr store.
-        kind: How to open it.
+        path: The file.
         name: The variable's name in it.
         shape: Its shape.
         dtype: Its dtype as stored.
     """
 
-    def __init__(
-        self, path: str, kind: Plain, name: str, shape: tuple[int, ...], dtype: np.dtype
-    ) -> None:
-        self.path, self.name = path, name
-        self.kind: Plain = kind
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, path: str, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read
+            key, self.shape, indexing.IndexingSupport.OUTER, self._read
         )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        try:
-            variable = _handle(self.path, self.kind)[self.name]
-            if self.kind == "zarr":
-                return np.asarray(variable.oindex[key])
-            return np.asarray(variable[key] if self.shape else variable[()])
-        except (OSError, RuntimeError, IndexError) as error:
-            raise InputError(
-                f"{self.path}: {self.name} cannot be read ({error}); the file may be cut off or "
-                "damaged, copy it again"
-            ) from error
+        with _reading(self.path, self.name), netCDF4.Dataset(self.path) as file:
+            file.set_auto_maskandscale(False)
+            return np.asarray(file[self.name][key])
+
+
+class ZarrArray(BackendArray):
+    """One array of a Zarr store; it holds no handle, so every process may read it.
+
+    Args:
+        path: The store.
+        name: The array's name in it.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self.path, self.name = path, name
+        array = zarr.open_group(path, mode="r")[name]
+        assert isinstance(array, zarr.Array)
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._read
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+        with _reading(self.path, self.name):
+            return np.asarray(self.array.oindex[key])
+
+
+@contextmanager
+def _reading(path: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, IndexError) as error:
+        raise InputError(
+            f"{path}: {name} cannot be read ({error}); the file may be cut off or damaged, copy "
+            "it again"
+        ) from error
 
 
 def open_plain(path: Path, kind: Plain) -> xr.Dataset:
@@ -141,7 +136,14 @@ def _reread(path: Path, kind: Plain, name: str, raw: xr.Dataset) -> xr.Variable:
     variable = raw.variables[name]
     if variable.dtype.kind not in "fiub" or variable.ndim == 0:
         return variable.copy(data=variable.values)
-    array = FileArray(str(path), kind, name, variable.shape, variable.dtype)
-    made = lazy([str(dim) for dim in variable.dims], array, dict(variable.attrs))
+    dims, file = [str(dim) for dim in variable.dims], str(path.resolve())
+    if kind == "netcdf4":
+        sizes = dict(zip(dims, variable.shape, strict=True))
+        array: BackendArray = Hdf5Array(file, name, dims, sizes, {}, variable.dtype)
+    elif kind == "netcdf3":
+        array = ClassicArray(file, name, variable.shape, variable.dtype)
+    else:
+        array = ZarrArray(file, name)
+    made = lazy(dims, array, dict(variable.attrs))
     made.encoding = dict(variable.encoding)
     return made
