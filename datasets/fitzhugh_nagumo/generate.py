@@ -3,8 +3,8 @@
     ∂u/∂t = D_u Δu + u - u³ - k - v
     ∂v/∂t = D_v Δv + u - v    on [-1, 1]², no flux through the walls,
 
-with diffusivities D_u, D_v and threshold k: the equations of PDEBench's diffusion-reaction set and its
-method, finite volumes in space and adaptive Runge-Kutta of order 4(5) in time.
+with diffusivities D_u, D_v and threshold k: the equations of PDEBench's diffusion-reaction
+set and its method, finite volumes in space and adaptive Runge-Kutta of order 4(5) in time.
 """
 
 import numpy as np

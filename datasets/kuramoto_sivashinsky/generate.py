@@ -2,8 +2,8 @@
 
     ∂u/∂t + ½ |∇u|² - mean(½ |∇u|²) + Δu + κ Δ²u = 0    on [0, 64)², periodic,
 
-for the displacement u of the front about its mean, with stiffness κ. Lengths may be measured in units
-of √κ, so that varying κ is varying the size of the domain.
+for the displacement u of the front about its mean, with stiffness κ. In units of √κ the square has
+sides 64/√κ: varying κ is varying the size of the domain.
 """
 
 import equinox as eqx

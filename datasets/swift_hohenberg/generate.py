@@ -20,7 +20,7 @@ def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Da
     """One trajectory from random waves."""
     drawn = system.draw(rng)
     modes = system.constants["modes"]
-    initial = jnp.asarray(0.3 * random_series(rng, resolution, modes)[None], "float32")
+    initial = jnp.asarray(0.1 * random_series(rng, resolution, modes)[None], "float32")
     numbers = {name: jnp.asarray(value) for name, value in drawn.items()}
     return system.sample(_solve(system, initial, numbers), drawn)
 

@@ -155,7 +155,9 @@ def _load(folder: str) -> tuple[System, Simulate]:
 
 def _trajectory(folder: str, seed: int, size: int, index: int) -> xr.Dataset:
     system, simulate = _load(folder)
-    ds = require_valid(simulate(system, size, system.rng(seed, index)), system.name)
+    ds = require_valid(
+        simulate(system, size * system.refinement, system.rng(seed, index)), system.name
+    )
     for name in names(ds):
         if not np.isfinite(ds[name].values).all():
             drawn = ", ".join(f"{key}={ds[key].item():.4g}" for key in names(ds, "parameter"))
@@ -194,7 +196,11 @@ def _define(file: netCDF4.Dataset, sample: xr.Dataset, count: int) -> None:
         file.createDimension(str(dim), count if dim == "sample" else length)
     for name, variable in sample.variables.items():
         made = file.createVariable(
-            str(name), variable.dtype, variable.dims, chunksizes=variable.shape, fill_value=False
+            str(name),
+            variable.dtype.str,
+            tuple(str(dim) for dim in variable.dims),
+            chunksizes=variable.shape,
+            fill_value=False,
         )
         made.setncatts({str(key): value for key, value in variable.attrs.items()})
         if name in sample.coords:

@@ -12,8 +12,8 @@ def random_series(
 ) -> Float[np.ndarray, "x y"]:
     """A random periodic field of mean 0 and mean square 1, the same at every resolution.
 
-    It is the Fourier series sum_k a_k exp(2 pi i k.x / L) over the wavenumbers 0 < |k| <= modes, with
-    independent complex normal a_k of standard deviation |k|^slope.
+    It is the real part of the Fourier series sum_k a_k exp(2 pi i k.x / L) over the wavenumbers
+    0 < |k| <= modes, with independent complex normal a_k of standard deviation |k|^slope.
 
     Args:
         rng: Source of the coefficients.
@@ -37,4 +37,5 @@ def rollout(
     """The frames that a system stores, stepped in Fourier space between them."""
     start = ex.RepeatedStepper(stepper, system.substeps(system.burn_in))(initial)
     frame = ex.RepeatedStepper(stepper, system.substeps(system.interval))
-    return ex.rollout(frame, system.frames - 1, include_init=True)(start)
+    frames = ex.rollout(frame, system.frames - 1, include_init=True)
+    return frames(start)  # pyright: ignore[reportCallIssue]  # it takes no aux unless asked to

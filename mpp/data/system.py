@@ -1,4 +1,4 @@
-"""A folder ``datasets/NAME``: the numbers of its ``spec.yaml`` and the solver in its ``generate.py``."""
+"""A folder ``datasets/NAME``: the numbers in ``spec.yaml``, the solver in ``generate.py``."""
 
 import importlib.util
 import zlib
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 import yaml
+from einops import reduce
 from jaxtyping import Float
 
 from mpp.errors import InputError
@@ -73,6 +74,7 @@ class System:
         step: The solver's time step or, where it is adaptive, its relative tolerance or CFL number.
         trajectories: How many to generate unless told otherwise.
         resolution: Points along each axis unless told otherwise.
+        refinement: The solver's points for each stored point along an axis.
         least_resolution: Fewest points along each axis that resolve the smallest structures.
         parameters: What varies from one trajectory to the next.
         constants: What does not, by name; the folder's ``generate.py`` knows them.
@@ -92,6 +94,7 @@ class System:
     step: float
     trajectories: int = 32
     resolution: int = 64
+    refinement: int = 1
     least_resolution: int = 32
     parameters: Mapping[str, Range] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
@@ -126,8 +129,13 @@ class System:
     def sample(
         self, values: Float[Any, "frame field x y"], parameters: Mapping[str, float]
     ) -> xr.Dataset:
-        """One trajectory in the canonical schema, in float32."""
-        values = np.asarray(values, dtype=np.float32)
+        """One trajectory in the canonical schema, in float32.
+
+        Args:
+            values: The solver's frames, on a grid ``refinement`` times finer than what is stored.
+            parameters: What `draw` gave.
+        """
+        values = np.asarray(self._coarsen(np.asarray(values)), dtype=np.float32)
         points = self.points(values.shape[-1])
         coords = {axis: coordinate(points, axis, "1", self.boundary) for axis in ("x", "y")}
         data = {
@@ -143,6 +151,18 @@ class System:
         coords["time"] = coordinate(self.times, "time", "1")
         return xr.Dataset(data, coords, {"system": self.name})
 
+    def _coarsen(self, values: Float[np.ndarray, "frame field x y"]) -> np.ndarray:
+        """Every so many points of a periodic grid, averages over so many cells of another."""
+        if self.boundary == "periodic":
+            return values[..., :: self.refinement, :: self.refinement]
+        return reduce(
+            values,
+            "frame field (x i) (y j) -> frame field x y",
+            "mean",
+            i=self.refinement,
+            j=self.refinement,
+        )
+
     def provenance(self) -> dict[str, str]:
         """What the files say about where they come from."""
         return {
@@ -155,7 +175,7 @@ class System:
 
 
 Simulate = Callable[[System, int, np.random.Generator], xr.Dataset]
-"""What a folder's ``generate.py`` defines as ``simulate``: (system, resolution, rng) to one sample."""
+"""What ``generate.py`` defines as ``simulate``: (system, its grid's points, rng) to one sample."""
 
 
 def load_system(folder: Path) -> System:
@@ -197,7 +217,8 @@ def load_simulate(folder: Path, system: System) -> Simulate:
     if not path.is_file():
         raise InputError(f"{folder}: no generate.py there; see datasets/burgers for an example")
     spec = importlib.util.spec_from_file_location(f"mpp_dataset_{system.name}", path)
-    assert spec is not None and spec.loader is not None  # a path that ends in .py has a loader
+    assert spec is not None  # a path that ends in .py has a loader
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "simulate"):
