@@ -21,7 +21,7 @@ class Steady(Surrogate):
 
 
 @pytest.fixture
-def runs(tmp_path):
+def runs(tmp_path, loaders):
     """Two files of one system, the second one on a finer grid."""
     paths = [tmp_path / "a.nc", tmp_path / "b.nc"]
     schema.example(frames=8).to_netcdf(paths[0])
@@ -29,7 +29,7 @@ def runs(tmp_path):
     return [str(path) for path in paths]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def loaders(monkeypatch):
     """Stand-ins for reading checkpoints and data, which have tests of their own."""
     monkeypatch.setitem(sys.modules, "mpp.weights", SimpleNamespace(load=lambda _: Steady(2)))
@@ -116,6 +116,22 @@ def test_equal_names_fall_back_on_paths(runs, tmp_path):
     assert call(runs, out, "--checkpoint", "one/best", "two/best") == 0
     with xr.open_dataset(out) as scores:
         assert list(scores["model"].values) == ["one/best", "two/best", "persistence"]
+
+
+def test_a_shipped_checkpoint_is_scored_on_a_file(tmp_path, capsys):
+    from mpp.model.axial import AxialTransformer
+    from mpp.weights import save
+
+    names = ("tracer", "velocity_x", "diffusivity")
+    save(AxialTransformer(names, width=16, heads=2, depth=1, hidden=4), tmp_path / "tiny")
+    schema.example(frames=12).to_netcdf(tmp_path / "runs.nc")
+    words = ["--checkpoint", str(tmp_path / "tiny"), "--data", str(tmp_path / "runs.nc")]
+    out = tmp_path / "scores.nc"
+    assert main(["evaluate", *words, "--steps", "3", "--out", str(out)]) == 0
+    with xr.open_dataset(out) as scores:
+        assert list(scores["model"].values) == ["tiny", "persistence"]
+        assert np.isfinite(scores["vrmse"]).all()
+    assert "tiny" in capsys.readouterr().out
 
 
 def test_help_has_an_example(capsys):
