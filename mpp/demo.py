@@ -24,6 +24,7 @@ from mpp.model.surrogate import Surrogate
 from mpp.rollout import rollout, with_truth
 from mpp.schema import fields
 from mpp.train.pretrain import pretrain
+from mpp.viz.demo import demo_page
 from mpp.weights import save
 
 PRETRAINING = ("gray_scott", "burgers", "fitzhugh_nagumo", "kolmogorov_flow")
@@ -73,53 +74,39 @@ def demo(out: Path, datasets: Path, plan: Plan, bar: Bar) -> xr.Dataset:
         Scores of ``finetuned``, ``scratch`` and ``persistence`` on the test runs.
     """
     pretraining, target, test = _simulate(out / "data", datasets, plan, bar)
-    start = pretrain(
-        pretraining, out / "pretrained", max_steps=plan.pretrain_steps, seed=plan.seed
-    )
+    start = pretrain(pretraining, out / "pretrained", max_steps=plan.pretrain_steps, seed=plan.seed)
     save(start, out / "pretrained")
     L.seed_everything(plan.seed, verbose=False)
-    fresh = AxialTransformer(**{**start.arguments, "names": [field.name for field in fields(target)]})
+    fresh = AxialTransformer(
+        **{**start.arguments, "names": [field.name for field in fields(target)]}
+    )
     models: dict[str, Surrogate] = {}
     for name, model in {"finetuned": start, "scratch": fresh}.items():
         models[name] = finetune(
             model, target, out / name, max_steps=plan.finetune_steps, seed=plan.seed
         )
         save(models[name], out / name)
-    with bar("score", 1) as advance:
-        scores = evaluate(models, test, plan.lead, progress=lambda done, of: advance(done / of))
+    with bar("score", 100) as advance:
+        percent = lambda done, total: advance(100 * done // total)  # noqa: E731
+        scores = evaluate(models, test, plan.lead, progress=percent)
     scores.to_netcdf(out / "scores.nc")
     history = test.isel(time=slice(0, start.history))
     for name, model in models.items():
         predicted = with_truth(rollout(model, history, plan.lead), test)
         predicted.to_netcdf(out / f"rollout_{name}.nc")
+    with bar("draw", 4) as advance:
+        demo_page(out, story(plan), advance)
     return scores
 
 
-def _simulate(
-    out: Path, datasets: Path, plan: Plan, bar: Bar
-) -> tuple[list[xr.Dataset], xr.Dataset, xr.Dataset]:
-    if not (datasets / TARGET).is_dir():
-        raise InputError(
-            f"{datasets}: expected the repository's folder of systems, with {TARGET} in it; give "
-            "it with --datasets"
-        )
-    wanted = [
-        *((name, out, plan.trajectories, plan.seed) for name in PRETRAINING),
-        (TARGET, out, plan.runs, plan.seed),
-        (TARGET, out / "test", plan.test_runs, plan.seed + TEST_SEED),
-    ]
-    opened = []
-    with solver_pool(default_workers()) as pool:
-        for name, folder, count, seed in wanted:
-            with bar(f"simulate {name}", count) as advance:
-                path = generate(
-                    datasets / name,
-                    folder,
-                    trajectories=count,
-                    resolution=plan.resolution,
-                    seed=seed,
-                    pool=pool,
-                    on_trajectory=lambda index, advance=advance: advance(index + 1),
-                )
-            opened.append(open_dataset(path))
-    return opened[:-2], opened[-2], opened[-1]
+def story(plan: Plan) -> str:
+    """What the demo does, for its page."""
+    return (
+        f"One model was pretrained for {plan.pretrain_steps} steps on "
+        f"{', '.join(PRETRAINING)}, and then finetuned for {plan.finetune_steps} steps on "
+        f"{plan.runs} runs of {TARGET}, which it had not seen. The same model from random weights "
+        "trained on the same runs for as many steps. Both are scored here on "
+        f"{plan.test_runs} runs that neither has seen, beside persistence, which copies the last "
+        "frame. VRMSE is the error relative to the variation of the truth: 0 is perfect, 1 is no "
+        "better than predicting the mean."
+    ).replace("_", " ")

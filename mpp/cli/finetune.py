@@ -7,6 +7,7 @@ from mpp.cli.parsing import CommandParser
 
 
 def parser() -> CommandParser:
+    """Options of the command."""
     made = CommandParser(
         "finetune",
         "Train a copy of a checkpoint on the runs of one system. One run in five is held out to "
@@ -30,6 +31,7 @@ def parser() -> CommandParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     from mpp import finetune, load, open_dataset, save
 
     out = claim(arguments.out, arguments.overwrite or arguments.resume)

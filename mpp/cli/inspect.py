@@ -8,6 +8,7 @@ from mpp.cli.parsing import CommandParser
 
 
 def parser() -> CommandParser:
+    """Options of the command."""
     made = CommandParser(
         "inspect",
         "Show a checkpoint's model, size, fields with units, systems, recipe and hash.",
@@ -19,6 +20,7 @@ def parser() -> CommandParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     from rich.console import Console
     from rich.table import Table
 

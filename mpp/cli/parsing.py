@@ -1,4 +1,4 @@
-"""The one argument parser of all commands: an example in every help, one line for a wrong option."""
+"""The argument parser of all commands: an example in every help, one line for an error."""
 
 import argparse
 import sys

@@ -19,6 +19,7 @@ class ConfigParser(jsonargparse.ArgumentParser):
 
 
 def parser() -> ConfigParser:
+    """Options of the command: those of `mpp.pretrain`, and the data."""
     from mpp.train.pretrain import pretrain
 
     made = ConfigParser(
@@ -34,6 +35,7 @@ def parser() -> ConfigParser:
 
 
 def run(arguments: Any) -> None:
+    """Run the command."""
     from mpp import open_dataset, pretrain, save
 
     options = parser().instantiate_classes(arguments).as_dict()

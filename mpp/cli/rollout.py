@@ -8,6 +8,7 @@ from mpp.cli.parsing import CommandParser
 
 
 def parser() -> CommandParser:
+    """Options of the command."""
     made = CommandParser(
         "rollout",
         "Step every run of a dataset forward from its first frames. Where the dataset goes on, "
@@ -26,6 +27,7 @@ def parser() -> CommandParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     from mpp import load, open_dataset, rollout
     from mpp.cli.outputs import write
     from mpp.cli.progress import progress

@@ -1,0 +1,34 @@
+# The words that people and CI use. Everything is installed into .venv, at the pinned versions.
+PYTHON ?= python3.11
+VENV = .venv
+PIP = $(VENV)/bin/pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint unit clean
+
+demo: $(VENV)/simulate
+	$(VENV)/bin/mpp demo --out demo --overwrite
+
+test: lint $(VENV)/dev
+	$(VENV)/bin/pytest
+
+unit: $(VENV)/dev
+	$(VENV)/bin/pytest -m "not slow"
+
+lint: $(VENV)/dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/pyright
+
+$(VENV)/simulate: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[simulate]'
+	touch $@
+
+$(VENV)/dev: $(VENV)/simulate
+	$(PIP) --editable '.[simulate,dev]'
+	if command -v gfortran >/dev/null; then $(PIP) --editable '.[simulate-fv]'; fi
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

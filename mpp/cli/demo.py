@@ -1,0 +1,64 @@
+"""``mpp demo``: the main job, end to end, on two cores."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from mpp.cli.outputs import add_output, claim
+from mpp.cli.parsing import CommandParser
+
+DATASETS = Path(__file__).resolve().parents[2] / "datasets"
+SIZES = {
+    "trajectories": "runs of each pretraining system",
+    "runs": "runs of the target system to train on",
+    "test_runs": "runs of the target system to score on",
+    "resolution": "points along each axis",
+    "pretrain_steps": "optimizer steps of pretraining",
+    "finetune_steps": "optimizer steps of finetuning, and of scratch",
+    "lead": "frames of the scored rollouts",
+    "seed": "fixes everything that is drawn",
+}
+
+
+def parser() -> CommandParser:
+    """Options of the command."""
+    from mpp.demo import Plan
+
+    made = CommandParser(
+        "demo",
+        "Simulate four systems, pretrain one model on them, finetune it on a few runs of a fifth, "
+        "train the same model from scratch on the same runs, and compare both on runs that "
+        "neither has seen. Everything ends in one folder with a page to look at.",
+        "mpp demo --out demo",
+    )
+    add_output(made, "folder for data, checkpoints, scores, figures and index.html")
+    made.add_argument("--datasets", type=Path, default=DATASETS, help="the folder of systems")
+    for field in fields(Plan):
+        made.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=int,
+            default=field.default,
+            help=f"{SIZES[field.name]} (default {field.default})",
+        )
+    return made
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    import shutil
+
+    from rich.console import Console
+
+    from mpp.cli.evaluate import render
+    from mpp.cli.progress import progress
+    from mpp.demo import Plan, demo
+    from mpp.metrics import table
+
+    out: Path = claim(arguments.out, arguments.overwrite)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    plan = Plan(**{field.name: getattr(arguments, field.name) for field in fields(Plan)})
+    scores = demo(out, arguments.datasets, plan, progress)
+    console = Console()
+    console.print(render(table(scores, "vrmse", (1, 5, 10, 20))))
+    console.print(f"Look at {out / 'index.html'}", soft_wrap=True)
