@@ -78,7 +78,7 @@ KNOWN: dict[str, Field] = {
         *_vector("momentum", "m"),
         *_vector("magnetic_field", "B"),
         *_vector("force", "f"),
-        Field("vorticity", symbol="\\omega"),
+        Field("vorticity", symbol="\\omega", component="xy"),
         Field("density", symbol="\\rho"),
         Field("pressure", symbol="p"),
         Field("energy", symbol="E"),
