@@ -90,6 +90,11 @@ def fields(ds: xr.Dataset, wanted: Role = "field") -> tuple[Field, ...]:
     return tuple(Field.from_attrs(name, ds[name].attrs) for name in names(ds, wanted))
 
 
+def system(ds: xr.Dataset) -> str:
+    """The name of the physical system, ``unknown`` where the dataset has none."""
+    return str(ds.attrs.get("system", "unknown"))
+
+
 def space_axes(ds: xr.Dataset) -> tuple[str, ...]:
     """Names of the space axes, in the order of the first field."""
     for name in names(ds):
@@ -186,7 +191,7 @@ def _check_coordinate(ds: xr.Dataset, axis: str) -> Iterator[Violation]:
         yield Violation(axis, "no units", fix)
     if not np.all(np.isfinite(values)):
         yield Violation(axis, "it holds NaN or infinity", "give every point a finite coordinate")
-    elif values.size > 1 and not np.all(np.diff(values) > 0):
+    elif not np.all(values[1:] > values[:-1]):
         fix = f"ds = ds.sortby('{axis}'), and drop repeated points"
         yield Violation(axis, "its values do not increase", fix)
     elif not is_even(values):
@@ -230,6 +235,9 @@ def check_values(ds: xr.Dataset) -> list[Violation]:
             problem = f"{bad} of {size} values are NaN or infinite"
             fix = "fill them, or give a mask variable that is 0 there"
             found.append(Violation(name, problem, fix))
+        elif size == 0:
+            fix = "a mask is true where the fields are defined"
+            found.append(Violation(name, "no point is inside the mask", fix))
         elif low == high:
             problem = f"constant, {low:.6g} everywhere"
             found.append(Violation(name, problem, "leave it out or make it a parameter", "warning"))
