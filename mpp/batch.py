@@ -128,6 +128,12 @@ class Batch:
         """The same batch in page-locked memory, for fast copies to a GPU."""
         return self._map(lambda tensor: tensor.pin_memory())
 
+    @property
+    def _kind(self) -> tuple[object, ...]:
+        """What windows must share to stand in one batch."""
+        described = (self.fields, self.static_fields, self.parameter_fields, self.axes)
+        return (*described, self.system, self.time_units, self.mask is None)
+
     def _map(self, change) -> Self:  # noqa: ANN001  # a function of one tensor
         return replace(
             self,
@@ -143,10 +149,10 @@ class Batch:
         """Join batches of one system, with the same fields, axes and frames, along the samples."""
         first = batches[0]
         for other in batches[1:]:
-            if other.fields != first.fields or other.axes != first.axes:
+            if other._kind != first._kind:
                 raise InputError(
-                    f"windows of {first.system} and {other.system} differ in fields or axes and "
-                    "cannot share a batch; draw each batch from one dataset"
+                    f"windows of {first.system} and {other.system} differ in fields, axes, maps or "
+                    "parameters and cannot share a batch; draw each batch from one dataset"
                 )
         optional = {}
         for name in ("static", "mask"):
@@ -197,7 +203,7 @@ class Batch:
             axes=axes,
             time=torch.from_numpy(np.array(np.broadcast_to(time, (samples, time.size)))),
             time_units=str(ds["time"].attrs["units"]),
-            system=str(ds.attrs.get("system", "unknown")),
+            system=schema.system(ds),
             static=torch.stack([tensor(by_sample(ds[n])) for n in statics], 1) if statics else None,
             static_fields=schema.fields(ds, "static"),
             mask=torch.from_numpy(np.logical_and.reduce(inside)) if inside else None,
