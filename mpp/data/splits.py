@@ -15,13 +15,15 @@ def split_runs(
 
     Args:
         ds: A dataset in the schema.
-        held_out: Share of the runs to hold out, below one; at least one run is.
+        held_out: Share of the runs to hold out, between 0 and 1; at least one run is.
         seed: Chooses which.
         frames: Frames that each part needs, when a single run is split in time.
 
     Raises:
-        InputError: A single run that is too short to be split.
+        InputError: A single run that is too short to be split, or a share that is none or all.
     """
+    if not 0 < held_out < 1:
+        raise InputError(f"a share of {held_out} was to be held out; give one between 0 and 1")
     runs, length = ds.sizes["sample"], ds.sizes["time"]
     if runs == 1:
         last = max(frames, round(held_out * length))
