@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Bool, Float
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mpp import schema
@@ -11,6 +13,8 @@ from mpp.errors import InputError
 
 IN_MEMORY_BYTES = 2**30
 """Datasets up to this size are read once; larger ones are read window by window."""
+STILL = 1e-5
+"""A field changes by at least this share of its size; float32 tells little less from none."""
 
 
 class Windows(Dataset[Batch]):
@@ -46,7 +50,7 @@ class Windows(Dataset[Batch]):
 
     @property
     def system(self) -> str:
-        return str(self.ds.attrs.get("system", self.source))
+        return schema.system(self.ds)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -61,32 +65,48 @@ class Windows(Dataset[Batch]):
         return batch
 
     def scales(self, runs: int = 64) -> FieldScales:
-        """RMS of each field and of its change from frame to frame, over at most ``runs`` runs."""
+        """RMS of each field and of its change from frame to frame, over at most ``runs`` runs.
+
+        Points outside the mask do not count. Both are above zero: a field that is zero throughout
+        counts as one of size 1, a field that stands still as one that changes by `STILL` of it.
+        """
         chosen = np.unique(np.linspace(0, self.ds.sizes["sample"] - 1, runs).astype(int))
         squares, changes = [], []
         for run in chosen:
             whole = self.loaded.sample(run) if self.loaded is not None else self._run(int(run))
             values = whole.values.double()
-            if whole.mask is not None:
-                values = torch.where(whole.mask[:, None, None], values, 0)
-            over = (0, 1, *range(3, values.ndim))
-            squares.append(values.square().mean(over))
-            changes.append(values.diff(dim=1).square().mean(over))
+            squares.append(_mean_square(values, whole.mask))
+            changes.append(_mean_square(values.diff(dim=1), whole.mask))
         value, change = (torch.stack(parts).mean(0).sqrt() for parts in (squares, changes))
-        return FieldScales(value.float(), change.float())
+        value = torch.where(value > 0, value, 1)
+        return FieldScales(value.float(), change.maximum(STILL * value).float())
 
     def _run(self, run: int) -> Batch:
         return Batch.from_dataset(self.ds.isel(sample=[run]))
+
+
+def _mean_square(
+    values: Float[Tensor, "sample time field *space"], mask: Bool[Tensor, "sample *space"] | None
+) -> Float[Tensor, " field"]:
+    inside = torch.ones((), dtype=torch.bool) if mask is None else mask[:, None, None]
+    inside = inside.expand_as(values)
+    over = (0, 1, *range(3, values.ndim))
+    return torch.where(inside, values, 0).square().sum(over) / inside.sum(over).clamp(min=1)
 
 
 def _require_finite(batch: Batch, source: str) -> None:
     values = batch.values
     if batch.mask is not None:
         values = torch.where(batch.mask[:, None, None], values, 0)
-    finite = torch.isfinite(values)
-    if not finite.all():
-        channels = (~finite).flatten(3).any(-1).any(1).any(0)
-        bad = [name for name, hit in zip(batch.names, channels.tolist(), strict=True) if hit]
+    bad = [name for channel, name in enumerate(batch.names) if not _finite(values[:, :, channel])]
+    if batch.static is not None:
+        maps = enumerate(batch.static_fields)
+        bad += [item.name for channel, item in maps if not _finite(batch.static[:, channel])]
+    if bad:
         raise InputError(
             f"{source}: {', '.join(bad)} holds NaN or infinite values; fill them or give a mask"
         )
+
+
+def _finite(values: Tensor) -> bool:
+    return bool(torch.isfinite(values).all())
