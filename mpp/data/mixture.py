@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Sampler
 
 from mpp.batch import Batch
 from mpp.data.windows import Windows
+from mpp.errors import InputError
 
 GOLDEN = 0.6180339887498949
 
@@ -27,6 +28,9 @@ class MixtureSampler(Sampler[list[int]]):
         weights: How often each dataset is drawn, in proportion; equal when left out.
         seed: Fixes the order.
         start: Number of the first batch.
+
+    Raises:
+        InputError: Weights that are negative or all zero.
     """
 
     def __init__(
@@ -39,6 +43,10 @@ class MixtureSampler(Sampler[list[int]]):
     ) -> None:
         self.sizes, self.batch_size, self.seed, self.start = sizes, batch_size, seed, start
         shares = np.asarray(weights if weights is not None else np.ones(len(sizes)), dtype=float)
+        if not (np.all(np.isfinite(shares) & (shares >= 0)) and shares.sum() > 0):
+            raise InputError(
+                f"the weights are {shares.tolist()}; give numbers of which one is above 0"
+            )
         self.edges = np.cumsum(shares / shares.sum())
         self.offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
 
