@@ -16,3 +16,14 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+def require_at_least(least: int, **numbers: float) -> None:
+    """Refuse settings that are too small to mean anything.
+
+    Raises:
+        InputError: A number below ``least``, by its name.
+    """
+    for name, number in numbers.items():
+        if not number >= least:
+            raise InputError(f"{name} is {number}; give at least {least}")
