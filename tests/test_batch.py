@@ -1,4 +1,4 @@
-"""Laws of the batch: datasets and tensors are each other's inverse; windows cut, extend continues."""
+"""Laws of the batch: datasets and tensors are inverse; windows cut, extending continues."""
 
 from dataclasses import replace
 
@@ -78,9 +78,9 @@ def test_several_masks_are_joined():
 
 
 def test_an_invalid_dataset_is_refused():
+    ds = example()
+    del ds["x"].attrs["boundary"]
     with pytest.raises(InputError, match="x: no boundary condition"):
-        ds = example()
-        del ds["x"].attrs["boundary"]
         Batch.from_dataset(ds)
 
 

@@ -1,4 +1,4 @@
-"""Laws of the vocabulary: attributes carry a field, and a mirror turns what points along its axis."""
+"""Laws of the vocabulary: attributes carry a field, a mirror turns what points along its axis."""
 
 import pytest
 

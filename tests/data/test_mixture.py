@@ -1,4 +1,4 @@
-"""Laws of the mixture: batch k depends on seed and k, comes from one dataset, and shares are kept."""
+"""Laws of the mixture: batch k depends on seed and k, comes from one dataset, shares are kept."""
 
 import itertools
 

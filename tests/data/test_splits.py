@@ -58,7 +58,7 @@ def test_each_part_of_one_run_has_the_frames_it_needs():
 
 @pytest.mark.parametrize(("length", "held_out"), [(9, 0.2), (20, 0.9)])
 def test_one_run_too_short_for_two_parts_is_refused(length, held_out):
-    with pytest.raises(InputError, match="one run of .* frames cannot be split"):
+    with pytest.raises(InputError, match=r"one run of .* frames cannot be split"):
         split_runs(runs(1, length), held_out, frames=5)
 
 
