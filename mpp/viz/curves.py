@@ -1,0 +1,200 @@
+"""Errors against lead time, with their spread over runs, and the loss against training steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
+
+from mpp.errors import InputError
+from mpp.viz import labels
+from mpp.viz.style import BASELINE_COLOUR, LINE_COLOURS, styled
+
+DIMS = ("model", "field", "lead_time", "sample")
+BASELINE = "persistence"
+LOG_FROM = 20.0
+"""Ratio of the largest to the smallest median from which the axis is logarithmic."""
+BAND_ROOM = 4.0
+"""Times the largest median up to which bands are shown in full."""
+HUGE = 1e300
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+COLUMNS = 3
+
+
+def score_names(ds: xr.Dataset) -> tuple[str, ...]:
+    """The scores of an evaluation file: its variables over model, field, lead time and sample."""
+    return tuple(str(name) for name, value in ds.data_vars.items() if set(value.dims) == set(DIMS))
+
+
+@styled
+def curves(scores: xr.Dataset, score: str) -> Figure:
+    """Draw a score against lead time, one panel a field, one line a model.
+
+    Lines are medians over the samples and bands reach from the lower to the upper quartile. A
+    forecast that is not finite counts as the worst; where the median itself is not finite the line
+    ends in a cross. Persistence is dashed and grey.
+
+    Args:
+        scores: An evaluation file.
+        score: Name of one of its scores.
+
+    Raises:
+        InputError: The dataset holds no such score.
+    """
+    if score not in score_names(scores):
+        known = ", ".join(score_names(scores)) or "none"
+        raise InputError(f"no score {score!r} over {', '.join(DIMS)}; the file has: {known}")
+    values = scores[score].transpose(*DIMS)
+    fields = [str(name) for name in values["field"].values]
+    columns = 2 if len(fields) == 4 else min(len(fields), COLUMNS)
+    rows = -(-len(fields) // columns)
+    figure = Figure(figsize=(1.2 + 3.4 * columns, 1.4 + 2.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for number, field in enumerate(fields):
+        axes: Axes = grid.flat[number]
+        _draw_field(axes, values.sel(field=field))
+        axes.set_title(labels.plain(field))
+        if number % columns == 0 or _unit(scores, score, number) != "1":
+            axes.set_ylabel(labels.with_units(score.upper(), _unit(scores, score, number)))
+        if number + columns >= len(fields):
+            axes.set_xlabel(_lead_label(scores))
+            axes.tick_params(labelbottom=True)
+    for axes in list(grid.flat)[len(fields) :]:
+        axes.remove()
+    lines, names = grid[0, 0].get_legend_handles_labels()
+    wide = max(len(name) for name in names) > 16
+    figure.legend(
+        lines, names, loc="outside lower center", frameon=False, ncols=columns if wide else 4
+    )
+    samples = scores.sizes["sample"]
+    spread = f"median and quartiles of {samples} samples" if samples > 1 else "1 sample"
+    figure.suptitle(f"{labels.system_name(scores)} · {score.upper()} · {spread}")
+    return figure
+
+
+def quartiles(values: np.ndarray) -> np.ndarray:
+    """Lower quartile, median and upper quartile over the last axis; not finite counts as infinite.
+
+    Args:
+        values: Scores, (..., sample).
+
+    Returns:
+        Array (3, ...), infinite where a quartile falls among forecasts that are not finite.
+    """
+    finite = np.isfinite(values)
+    found = np.quantile(np.where(finite, values, HUGE), [0.25, 0.5, 0.75], axis=-1)
+    largest = np.max(values, axis=-1, where=finite, initial=-np.inf)
+    return np.where(found > largest * (1 + 1e-12), np.inf, found)
+
+
+def _draw_field(axes: Axes, values: xr.DataArray) -> None:
+    """The lines and bands of all models for one field."""
+    lead = values["lead_time"].values
+    medians, tops = [], []
+    for number, name in enumerate(str(model) for model in values["model"].values):
+        low, median, high = quartiles(values.isel(model=number).values)
+        medians.append(median)
+        tops.append(high)
+        colour, dash, order = _line(name, number)
+        marker = "o" if lead.size <= 12 else None
+        shown = np.isfinite(median)
+        axes.plot(
+            lead, np.where(shown, median, np.nan), color=colour, linestyle=dash, marker=marker,
+            markersize=4, zorder=order, label=labels.plain(name, 40),
+        )  # fmt: skip
+        if values.sizes["sample"] > 1:
+            top = np.where(np.isfinite(high), high, np.nan)
+            axes.fill_between(lead, low, top, color=colour, alpha=0.15, linewidth=0, zorder=1)
+        if shown.any() and not shown.all():
+            last = int(np.flatnonzero(shown)[-1])
+            axes.plot(lead[last], median[last], "x", color=colour, markersize=9, mew=2, zorder=5)
+    _set_scale(axes, np.stack(medians), np.stack(tops))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _line(name: str, number: int) -> tuple[str, object, int]:
+    """Colour, dashes and order of a model's line."""
+    if name == BASELINE:
+        return BASELINE_COLOUR, "--", 2
+    turn = number // len(LINE_COLOURS)
+    return LINE_COLOURS[number % len(LINE_COLOURS)], DASHES[turn % len(DASHES)], 3
+
+
+def _set_scale(axes: Axes, lines: np.ndarray, tops: np.ndarray) -> None:
+    """Logarithmic where the lines span a large ratio, else linear from zero; bands get room."""
+    finite = lines[np.isfinite(lines)]
+    positive = finite[finite > 0]
+    if not positive.size:
+        return
+    low, high = float(positive.min()), float(positive.max())
+    top = min(float(tops[np.isfinite(tops)].max(initial=high)), BAND_ROOM * high)
+    if high <= LOG_FROM * low:
+        axes.set_ylim(0, 1.1 * top)
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(low / 1.6, top * 1.6)
+    few = high < 100 * low
+    axes.yaxis.set_minor_formatter(
+        LogFormatterSciNotation(minor_thresholds=(2, 0.7)) if few else NullFormatter()
+    )
+
+
+def _unit(scores: xr.Dataset, score: str, field: int) -> str:
+    if str(scores[score].attrs.get("units", "1")) == "1" or "units" not in scores.coords:
+        return "1"
+    return str(scores["units"].values[field])
+
+
+def _lead_label(scores: xr.Dataset) -> str:
+    lead = scores["lead_time"]
+    units = str(lead.attrs.get("units", "1"))
+    label = labels.with_units("lead time", units)
+    if "step" in scores.coords:
+        step = float(lead[0]) / float(scores["step"][0])
+        label += f", {labels.quantity(step, units)} a step"
+    return label
+
+
+@styled
+def training_curve(path: Path) -> Figure:
+    """Draw the losses of a training run from the ``metrics.csv`` that Lightning's logger wrote.
+
+    Args:
+        path: The file; its column ``step`` counts optimizer steps.
+
+    Raises:
+        InputError: Not such a file.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no training log can be read ({error})") from error
+    names = [str(name) for name in table.columns if name not in ("step", "epoch")]
+    losses = [name for name in names if name == "loss" or name.startswith("val")]
+    if "step" not in table or not losses:
+        found = ", ".join(str(name) for name in table.columns)
+        raise InputError(
+            f"{path}: expected the columns step and loss or val of a training log, got {found}; "
+            "give the metrics.csv of a training run"
+        )
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for number, name in enumerate(losses):
+        rows = table[["step", name]].dropna()
+        colour = LINE_COLOURS[number % len(LINE_COLOURS)]
+        marker = "o" if name != "loss" and len(rows) <= 40 else None
+        axes.plot(
+            rows["step"], rows[name], color=colour, marker=marker, markersize=4,
+            linewidth=1.0 if name == "loss" else 1.8, label=labels.plain(name, 40),
+        )  # fmt: skip
+    values = table[losses].to_numpy(dtype=np.float64)
+    _set_scale(axes, values, values)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("loss")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure

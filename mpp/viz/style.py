@@ -1,0 +1,144 @@
+"""The one look of all pictures: fonts, line colours, and the colour scale that fits a field."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import matplotlib
+import numpy as np
+from cmcrameri import cm
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+
+from mpp.fields import Field
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SETTINGS: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 10,
+    "figure.titlesize": 12,
+    "figure.facecolor": "white",
+    "axes.linewidth": 0.6,
+    "axes.titlepad": 4.0,
+    "axes.formatter.limits": (-3, 4),
+    "axes.formatter.use_mathtext": True,
+    "hatch.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "savefig.dpi": 160,
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.08,
+    "pdf.fonttype": 42,
+}
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's colours, told apart with any kind of colour vision (jfly.uni-koeln.de/color)."""
+BASELINE_COLOUR = "0.45"
+MASKED_COLOUR = "0.75"
+SEQUENTIAL, DIVERGING, ERROR = (cm.cmaps[name] for name in ("batlow", "vik", "bam"))
+"""Perceptually uniform maps (Crameri 2018, doi:10.5281/zenodo.1243862)."""
+ONE_SIDED = 0.1
+"""A scalar whose weaker sign reaches less than this part of the stronger counts as one-sided."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What colour stands for what value.
+
+    Args:
+        low: Value at the low end of the map, in the field's unit.
+        high: Value at its high end.
+        colours: The map.
+    """
+
+    low: float
+    high: float
+    colours: Colormap
+
+    @property
+    def norm(self) -> Normalize:
+        """The range as matplotlib's images take it."""
+        return Normalize(self.low, self.high)
+
+    @property
+    def mappable(self) -> ScalarMappable:
+        """The scale as matplotlib's colour bars take it."""
+        return ScalarMappable(self.norm, self.colours)
+
+    def extend(self, values: np.ndarray) -> Literal["neither", "min", "max", "both"]:
+        """Which ends of the scale some finite value goes beyond, as a colour bar shows it."""
+        finite = values[np.isfinite(values)]
+        below, above = bool(np.any(finite < self.low)), bool(np.any(finite > self.high))
+        if below and above:
+            return "both"
+        return "min" if below else "max" if above else "neither"
+
+
+def field_scale(values: np.ndarray, field: Field) -> Scale:
+    """The scale for a field: diverging and centred at zero where it takes both signs.
+
+    A component that a mirror turns round (odd parity) takes both signs as soon as its values do.
+    Any other field may overshoot zero a little (see `ONE_SIDED`) and is still one-sided.
+
+    Args:
+        values: What the scale must cover; NaN and infinity are left out.
+    """
+    finite = np.asarray(values, dtype=np.float64)[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    odd = any(field.parity(axis) < 0 for axis in ("x", "y", "z"))
+    weaker, stronger = sorted((abs(low), abs(high)))
+    if low < 0 < high and (odd or weaker > ONE_SIDED * stronger):
+        return Scale(-stronger, stronger, DIVERGING)
+    if low == high:
+        pad = 0.05 * abs(low) or 1.0
+        return Scale(low - pad, high + pad, SEQUENTIAL)
+    return Scale(low, high, SEQUENTIAL)
+
+
+def error_scale(error: np.ndarray, span: float) -> Scale:
+    """The scale for a signed error, centred at zero.
+
+    Args:
+        error: Prediction minus truth.
+        span: Largest minus smallest truth. A larger error is off the scale, so that a forecast
+            that blows up does not hide the frames before it.
+    """
+    finite = np.abs(error[np.isfinite(error)])
+    limit = float(finite.max()) if finite.size else 0.0
+    if span > 0:
+        limit = min(limit, span) or 1e-3 * span
+    limit = limit or 1.0
+    return Scale(-limit, limit, ERROR)
+
+
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Run a drawing function under `SETTINGS`, whatever the user's own matplotlib settings are."""
+
+    @functools.wraps(draw)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(SETTINGS)
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+@styled
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure beside ``path`` and rename it; equal figures give equal bytes."""
+    date = {"CreationDate": None, "ModDate": None} if path.suffix == ".pdf" else {"Software": None}
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        figure.savefig(unfinished, metadata=date)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
