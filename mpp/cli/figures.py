@@ -1,0 +1,54 @@
+"""``mpp figures``: pictures of a rollout, an evaluation, a training log or any runs."""
+
+import argparse
+from pathlib import Path
+
+from mpp.cli.parsing import CommandParser
+
+
+def parser() -> CommandParser:
+    """Options of the command."""
+    options = CommandParser(
+        "figures",
+        "Pictures of what a file holds: truth, prediction and error of a rollout; error against\n"
+        "lead time of an evaluation; a contact sheet of runs; the losses in a metrics.csv.",
+        "mpp figures rollout.nc --out figures",
+    )
+    options.add_argument(
+        "file", type=Path, metavar="FILE", help="what a command wrote, or any runs"
+    )
+    options.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for them")
+    options.add_argument(
+        "--sample", type=int, default=0, metavar="K", help="run of a rollout to draw (default 0)"
+    )
+    options.add_argument(
+        "--format", choices=("png", "pdf"), default="png", help="png, or pdf for print"
+    )
+    options.add_argument("--overwrite", action="store_true", help="replace pictures already there")
+    return options
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw with a progress bar, then say where the pictures are.
+
+    Raises:
+        InputError: As `mpp.viz.figures.figures` does.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mpp.viz.figures import figures
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("draw", total=None)
+        paths = figures(
+            args.file,
+            args.out,
+            sample=args.sample,
+            suffix=args.format,
+            overwrite=args.overwrite,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    console = Console()
+    for path in paths:
+        console.print(str(path), soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,133 @@
+"""The pictures that belong to a file: what it holds decides what is drawn."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from mpp import schema
+from mpp.errors import InputError
+from mpp.viz.curves import curves, score_names, training_curve
+from mpp.viz.panels import panels
+from mpp.viz.sheet import sheet
+from mpp.viz.style import save
+
+Kind = Literal["evaluation", "rollout", "runs"]
+Format = Literal["png", "pdf"]
+Plan = dict[str, Callable[[], Figure]]
+
+
+def figures(
+    source: str | Path | xr.Dataset,
+    out: str | Path,
+    sample: int = 0,
+    suffix: Format = "png",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Draw what a file holds.
+
+    A rollout gives truth, prediction and error over lead times, a picture a field (the prediction
+    alone where no truth is known); an evaluation gives error against lead time, a picture a score;
+    other runs in the schema give a contact sheet a field; the ``metrics.csv`` of a training gives
+    its losses.
+
+    Args:
+        source: A file, or a dataset in memory.
+        out: Folder for the pictures, made where it does not exist.
+        sample: Which run of a rollout to draw.
+        suffix: ``png``, or ``pdf`` for print.
+        overwrite: Replace pictures that are there.
+        progress: Called with the number of pictures done and their total.
+
+    Returns:
+        The pictures' paths.
+
+    Raises:
+        InputError: The file is none of these, has no such run, or a picture exists.
+
+    Example:
+        >>> mpp.figures("rollout.nc", "figures")  # doctest: +SKIP
+    """
+    plan = _plan(source, sample)
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder for the pictures")
+    paths = {folder / f"{name}.{suffix}": draw for name, draw in plan.items()}
+    present = [str(path) for path in paths if path.exists()]
+    if present and not overwrite:
+        raise InputError(f"{', '.join(present)} would be replaced; say --overwrite to allow it")
+    folder.mkdir(parents=True, exist_ok=True)
+    done = []
+    for path, draw in paths.items():
+        done.append(save(draw(), path))
+        if progress is not None:
+            progress(len(done), len(paths))
+    return done
+
+
+def kind(ds: xr.Dataset) -> Kind:
+    """What a dataset is: scores of an evaluation, a rollout, or other runs in the schema.
+
+    Raises:
+        InputError: None of them; with every departure from the schema.
+    """
+    if score_names(ds):
+        return "evaluation"
+    problems = [problem for problem in schema.validate(ds) if problem.severity == "error"]
+    if problems:
+        raise InputError(
+            "neither a rollout, an evaluation nor runs in the schema: "
+            f"{' | '.join(str(problem) for problem in problems)}"
+        )
+    return "rollout" if schema.names(ds, "truth") or "history_end" in ds.attrs else "runs"
+
+
+def _plan(source: str | Path | xr.Dataset, sample: int) -> Plan:
+    """Names of the pictures and how to draw each."""
+    if not isinstance(source, xr.Dataset):
+        path = Path(source)
+        if path.suffix == ".csv":
+            return {"training": lambda: training_curve(path)}
+        source = _open(path)
+    try:
+        found = kind(source)
+    except InputError as error:
+        raise InputError(f"{source.encoding.get('source', 'dataset')}: {error}") from error
+    if found == "evaluation":
+        names, draw = score_names(source), lambda name: curves(source, name)
+    elif found == "rollout":
+        names, draw = schema.names(source), lambda name: panels(source, name, sample)
+    else:
+        names, draw = schema.names(source), lambda name: sheet(source, name)
+    run = f"_run{sample}" if found == "rollout" else ""
+    prefix = {"evaluation": "error", "rollout": "rollout", "runs": "sheet"}[found]
+    plan: Plan = {}
+    for name in names:
+        stem = f"{prefix}_{file_name(name)}{run}"
+        twins = sum(other == stem or other.startswith(f"{stem}-") for other in plan)
+        plan[f"{stem}-{twins + 1}" if twins else stem] = lambda name=name: draw(name)
+    return plan
+
+
+def file_name(name: str) -> str:
+    """A name from data as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "field"
+
+
+def _open(path: Path) -> xr.Dataset:
+    """Open a file lazily; times stay numbers with units."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give a rollout, an evaluation or runs")
+    engine = {".nc": "netcdf4", ".zarr": "zarr"}.get(path.suffix)
+    if engine is None:
+        from mpp.data.open import open_dataset
+
+        return open_dataset(path)
+    try:
+        return xr.open_dataset(path, engine=engine, decode_times=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: it cannot be read as {path.suffix[1:]} ({error})") from error

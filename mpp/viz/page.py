@@ -1,0 +1,213 @@
+"""A results page: one HTML file with its tables and pictures inside, to open or to send."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from mpp.errors import InputError
+from mpp.metrics import Table
+from mpp.viz.style import styled
+
+TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5b6570; --paper: #ffffff;
+  --line: #d8dee4; --band: #f4f6f8; --best: #0b6e4f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa5b1; --paper: #14181c;
+  --line: #323a42; --band: #1c2227; --best: #5fd0a5; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 76rem; padding: 2.5rem 1.5rem 4rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 1.5rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 .8rem; padding-top: 1.2rem;
+  border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+p { max-width: 46rem; margin: .6rem 0; }
+.wide { overflow-x: auto; margin: 1rem 0 1.5rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+caption { text-align: left; padding-bottom: .5rem; color: var(--soft); }
+th, td { padding: .3rem .9rem; text-align: right; white-space: nowrap; }
+th { font-weight: 600; }
+th[scope=row], td.text { text-align: left; }
+thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
+tbody + tbody tr:first-child > * { border-top: 1px solid var(--line); }
+tbody tr:hover { background: var(--band); }
+td.best { color: var(--best); font-weight: 700; }
+td.best::after { content: " \\2605"; font-size: .8em; }
+td:not(.best):not(.text)::after { content: " \\2605"; font-size: .8em; visibility: hidden; }
+figure { margin: 1rem 0 1.8rem; }
+img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
+figcaption { margin-top: .5rem; color: var(--soft); max-width: 60rem; }
+@media print { body { max-width: none; padding: 0; } figure, table { break-inside: avoid; } }
+"""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A plain table.
+
+    Args:
+        head: The column titles.
+        rows: The cells as text, as many in each row as there are titles.
+        caption: What the table says.
+        best: Cells to mark, as (row, column).
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    best: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture, put into the page itself.
+
+    Args:
+        source: A PNG or JPEG file, or a figure.
+        caption: What it shows; also read out where pictures cannot be seen.
+    """
+
+    source: Path | Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it.
+
+    Args:
+        title: The heading.
+        blocks: Paragraphs (text), tables and pictures, in order.
+    """
+
+    title: str
+    blocks: Sequence[str | Grid | Table | Picture]
+
+
+def write_page(
+    folder: Path, title: str, sections: Iterable[Section], overwrite: bool = False
+) -> Path:
+    """Write ``folder/index.html``; all text is escaped, nothing is loaded from anywhere.
+
+    Args:
+        folder: Made where it does not exist.
+        title: Title of the page.
+        sections: What it says, in order.
+        overwrite: Replace a page that is there.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: The page exists, or a picture does not or is of another kind.
+
+    Example:
+        >>> blocks = ["Lower is better.", metrics.table(scores), Picture(path, "The last frame")]
+        >>> write_page(Path("demo"), "Results", [Section("Scores", blocks)])  # doctest: +SKIP
+    """
+    path = folder / "index.html"
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; choose another folder, or overwrite it")
+    text = render(title, sections)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(".unfinished-index.html")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def render(title: str, sections: Iterable[Section]) -> str:
+    """The page as text."""
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        '<head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title>",
+        f"<style>{STYLE}</style></head>",
+        f"<body><h1>{escape(title)}</h1>",
+    ]
+    for section in sections:
+        blocks = "\n".join(_render_block(block) for block in section.blocks)
+        parts.append(f"<section><h2>{escape(section.title)}</h2>\n{blocks}</section>")
+    return "\n".join([*parts, "</body></html>", ""])
+
+
+def _render_block(block: str | Grid | Table | Picture) -> str:
+    if isinstance(block, str):
+        return f"<p>{escape(block)}</p>"
+    if isinstance(block, Grid):
+        return _render_grid(block)
+    if isinstance(block, Table):
+        return _render_scores(block)
+    caption = escape(block.caption)
+    return (
+        f'<figure><img src="{_embed(block.source)}" alt="{caption}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _render_grid(grid: Grid) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in grid.head)
+    rows = []
+    for i, (first, *rest) in enumerate(grid.rows):
+        cells = [_cell(text, (i, j) in grid.best) for j, text in enumerate(rest, 1)]
+        rows.append(f'<tr><th scope="row">{escape(first)}</th>{"".join(cells)}</tr>')
+    return _table(grid.caption, head, ["".join(rows)])
+
+
+def _render_scores(table: Table) -> str:
+    """Scores by field and model over lead times, the best model of each marked."""
+    units = "" if table.lead_units == "1" else f" {table.lead_units}"
+    titles = ["field", "model"]
+    head = "".join(f'<th scope="row">{title}</th>' for title in titles)
+    for step, time in zip(table.steps, table.lead_times, strict=True):
+        head += f'<th scope="col">step {step}<br>{escape(f"{time:.4g}{units}")}</th>'
+    groups = []
+    for field in table.fields:
+        rows = ""
+        for number, model in enumerate(table.models):
+            cells = "".join(_cell(str(cell), cell.best) for cell in table.row(field, model))
+            name = escape(field) if number == 0 else ""
+            rows += f'<tr><th scope="row">{name}</th><td class="text">{escape(model)}</td>{cells}'
+            rows += "</tr>"
+        groups.append(rows)
+    spread = " ± standard error" if table.runs > 1 else ""
+    runs = f"{table.runs} run{'s' if table.runs > 1 else ''}"
+    caption = f"{table.score.upper()} of {table.system}: mean over {runs}{spread}; lower is better"
+    return _table(caption, head, groups)
+
+
+def _cell(text: str, best: bool) -> str:
+    mark = ' class="best"' if best else ""
+    return f"<td{mark}>{escape(text)}</td>"
+
+
+def _table(caption: str, head: str, groups: Sequence[str]) -> str:
+    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    body = "".join(f"<tbody>{rows}</tbody>" for rows in groups)
+    return f'<div class="wide"><table>{above}<thead><tr>{head}</tr></thead>{body}</table></div>'
+
+
+@styled
+def _embed(source: Path | Figure) -> str:
+    """A picture as a data address."""
+    if isinstance(source, Figure):
+        buffer = io.BytesIO()
+        source.savefig(buffer, format="png", metadata={"Software": None})
+        return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    kind = TYPES.get(source.suffix.lower())
+    if kind is None:
+        raise InputError(f"{source}: expected a picture ending in {', '.join(TYPES)}")
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: the picture cannot be read ({error.strerror})") from error
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
