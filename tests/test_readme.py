@@ -1,0 +1,117 @@
+"""The demo in miniature, and then every command and example of the README on what it left behind."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mpp
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEMO = (
+    "demo --out demo --trajectories 4 --runs 3 --test-runs 2 --resolution 32 "
+    "--pretrain-steps 6 --finetune-steps 3 --lead 20"
+)
+SMALLER = {"finetune": "--max-steps 3", "generate": "--resolution 32", "pretrain": "--max_steps 3"}
+"""What the tests add to a command of the README so that it takes seconds."""
+
+pytestmark = pytest.mark.slow
+
+
+def run(command: str, folder: Path) -> str:
+    """Run ``mpp`` in a process of its own, warnings as errors, and give back what it printed."""
+    words = [sys.executable, "-W", "error", "-m", "mpp", *shlex.split(command)]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clone")
+    for part in ("datasets", "experiments"):
+        shutil.copytree(ROOT / part, folder / part)
+    run(DEMO, folder)
+    return folder
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "\n".join(blocks("sh")).splitlines()
+    return [line.removeprefix("mpp ") for line in lines if line.startswith("mpp ")]
+
+
+def test_the_demo_leaves_everything_it_promises(workspace):
+    demo = workspace / "demo"
+    scores = xr.load_dataset(demo / "scores.nc")
+    assert list(scores["model"].values) == ["finetuned", "scratch", "persistence"]
+    assert scores.sizes["lead_time"] == 20
+    page = (demo / "index.html").read_text(encoding="utf-8")
+    assert page.count("<img") >= 9
+    assert "persistence" in page
+
+
+def test_the_demo_trains_on_no_test_run(workspace):
+    trained = xr.load_dataset(workspace / "demo/data/swift_hohenberg.nc")["order_parameter"]
+    tested = xr.load_dataset(workspace / "demo/data/test/swift_hohenberg.nc")["order_parameter"]
+    for run_a in trained.isel(time=0):
+        for run_b in tested.isel(time=0):
+            assert abs(np.corrcoef(run_a.values.ravel(), run_b.values.ravel())[0, 1]) < 0.5
+
+
+def test_readme_commands_are_found():
+    assert {command.split()[0] for command in commands()} >= {"doctor", "finetune", "pretrain"}
+
+
+def test_every_command_of_the_readme_works(workspace):
+    for command in commands():
+        run(f"{command} {SMALLER.get(command.split()[0], '')}", workspace)
+
+
+def channel_file(path: Path) -> None:
+    """Six runs of a decaying channel flow whose names, dims and order fit nothing of ours."""
+    run, t = np.arange(6)[:, None, None, None], 0.1 * np.arange(24)[None, :, None, None]
+    y, x = (np.arange(24)[:, None] + 0.5) / 24, 2 * np.pi * np.arange(32)[None, :] / 32
+    wave = np.sin(x - t - run) * np.sin(np.pi * y) * np.exp(-0.2 * t)
+    dims = ("run", "t", "yc", "xc")
+    flow = {
+        "u": (dims, 4 * y * (1 - y) + 0.3 * wave, {"units": "m/s"}),
+        "v": (dims, 0.3 * wave**2, {"units": "m/s"}),
+        "T": (dims, 300 + 5 * wave, {"units": "K"}),
+    }
+    coords = {
+        "t": ("t", t.ravel(), {"units": "s"}),
+        "xc": ("xc", x.ravel(), {"units": "m"}),
+        "yc": ("yc", y.ravel(), {"units": "m"}),
+    }
+    xr.Dataset(flow, coords).to_netcdf(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning")
+def test_the_example_goes_from_a_foreign_file_to_a_finetuned_rollout(
+    workspace, monkeypatch, capsys
+):
+    monkeypatch.chdir(workspace)
+    channel_file(workspace / "channel.nc")
+    shutil.rmtree("tuned", ignore_errors=True)
+    example = blocks("python")[0].replace("max_steps=200", "max_steps=3")
+    assert sum(bool(line.strip()) for line in example.splitlines()) <= 22
+    exec(compile(example, "README.md", "exec"), {})
+    future = xr.load_dataset("future.nc")
+    assert dict(future.sizes) == {"sample": 1, "time": 10, "x": 32, "y": 24}
+    assert set(future.data_vars) >= {"velocity_x", "velocity_y", "temperature"}
+    assert future["temperature"].attrs["units"] == "K"
+    np.testing.assert_allclose(future["time"], 0.1 * np.arange(8, 18))
+    assert list(Path("figures").glob("*.png"))
+    assert "persistence" in capsys.readouterr().out
+    assert mpp.load("tuned").names[-1] == "temperature"
