@@ -138,11 +138,11 @@ def problems_of(ds: xr.Dataset) -> list[str]:
     open_sides = [axis for axis in space_axes(ds) if "boundary" not in ds[axis].attrs]
     told = [str(error) for error in errors if error.problem != "no boundary condition"]
     if open_sides:
-        example = ", ".join(f"{axis}=periodic" for axis in open_sides)
+        example = " ".join(f"--boundary {axis}=KIND" for axis in open_sides)
         told.insert(
             0,
-            f"no boundary condition along {', '.join(open_sides)}; state one of "
-            f"{', '.join(BOUNDARY_KINDS)} (--boundary {example} in mpp convert, boundary={{...}} "
-            "in Python, or a mapping file, which mpp doctor prints)",
+            f"no boundary condition along {', '.join(open_sides)}; state {example} (in Python "
+            f"boundary={{...}}, or save the mapping that mpp doctor prints) with KIND one of "
+            f"{', '.join(BOUNDARY_KINDS)}",
         )
     return told
