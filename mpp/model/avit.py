@@ -9,8 +9,9 @@ steps are undone. The last token of the history gives the next frame.
 What the released code computes differs from what one would expect in these points, and released
 weights were trained with them, so this model keeps them all. The default model has none of them.
 
-- The distance along a periodic axis is one token short beyond half of an odd number of tokens, so
-  that a roll of the input is not a roll of the output there.
+- Along a periodic axis, the distance to a token beyond half of an odd number of tokens is one
+  short, and of an even number the token opposite counts as ahead for one half of the ring and as
+  behind for the other. A roll of the input is therefore never quite a roll of the output.
 - Distances in tokens share one bias from 32 on, not from 128 on as its configuration says.
 - In space, a channel is divided by its standard deviation without taking its mean off first: one
   that is constant over a frame becomes about :math:`10^8` times larger.

@@ -27,7 +27,8 @@ def signed_distance(
     """How many tokens ahead of the query the key lies, as the released model counts it.
 
     Along a periodic axis, distances beyond ``points // 2`` are taken modulo ``points // 2``. That
-    is the way around the ring for an even number of tokens, and one token short for an odd one.
+    is the way around the ring for an even number of tokens, and one token short for an odd one; a
+    token that is opposite is ahead or behind as if there were no ring.
     """
     place = torch.arange(points, device=device)
     distance = place[None, :] - place[:, None]
