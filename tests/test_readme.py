@@ -1,4 +1,4 @@
-"""The demo in miniature, and then every command and example of the README on what it left behind."""
+"""The demo in miniature, then every command and example of the README on what it left behind."""
 
 import re
 import shlex

@@ -1,18 +1,24 @@
 """One way to run a training: Lightning's trainer with this project's habits around it."""
 
 import logging
+import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
+from mpp.errors import require_at_least
 from mpp.train.datamodule import MixtureData
 from mpp.train.modules import TrainingModule
 
 CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 def fit(
@@ -20,7 +26,7 @@ def fit(
     data: MixtureData,
     out: Path,
     max_steps: int,
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     accumulate: int = 1,
     validate_every: int = 100,
     resume: bool = False,
@@ -38,7 +44,11 @@ def fit(
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``, if there is one.
         keep_best: Leave the module with the weights that validated best, not with the last ones.
+
+    Raises:
+        InputError: A number below one.
     """
+    require_at_least(1, max_steps=max_steps, accumulate=accumulate, validate_every=validate_every)
     every = min(validate_every, max_steps)
     checkpoints = ModelCheckpoint(
         dirpath=out / CHECKPOINTS,
@@ -51,7 +61,7 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     trainer = L.Trainer(
         accelerator="auto",
-        devices="auto",
+        devices=1,
         max_steps=max_steps,
         max_epochs=-1,
         precision=precision,  # type: ignore[arg-type]  # Lightning checks it
@@ -67,12 +77,29 @@ def fit(
         enable_model_summary=False,
     )
     last = out / CHECKPOINTS / LAST
-    with warnings.catch_warnings():
+    if not resume:
+        last.unlink(missing_ok=True)
+    with warnings.catch_warnings(), _interruptible():
         # Windows are read in the training process unless the user asks for workers.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Whether a folder that has something in it may be used was settled before.
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         # Lightning's own use of torch.utils._pytree.
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-        trainer.fit(module.train(), data, ckpt_path=str(last) if resume and last.is_file() else None)
+        trainer.fit(module.train(), data, ckpt_path=str(last) if last.is_file() else None)
     if keep_best:
         best = torch.load(checkpoints.best_model_path, weights_only=True)
         module.load_state_dict(best["state_dict"])
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let an interruption end the program as usual: Lightning turns it into an exit of its own."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, before)
+            raise KeyboardInterrupt from None
+        raise
