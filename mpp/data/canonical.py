@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mpp.data.guess import single_time
 from mpp.data.lazy import view
 from mpp.data.mapping import Mapping
 from mpp.data.plan import Plan, in_schema, make_plan
@@ -127,7 +128,7 @@ def _repeat(variable: xr.Variable, samples: int) -> xr.Variable:
 
 
 def _time(ds: xr.Dataset, plan: Plan, units: str | None, stated: str | None) -> xr.Variable:
-    found = plan.coordinates.get(str(plan.time)) or _single_time(ds, stated)
+    found = plan.coordinates.get(str(plan.time)) or stated or single_time(ds)
     if plan.time is not None and plan.time not in plan.coordinates:
         return xr.Variable(("time",), np.arange(float(ds.sizes[plan.time])), _attrs({}, units))
     variable = ds.variables[str(found)]
@@ -143,13 +144,6 @@ def _time(ds: xr.Dataset, plan: Plan, units: str | None, stated: str | None) -> 
         attrs.update(units=unit, since=since, calendar=str(attrs.get("calendar", "standard")))
     attrs["units"] = UNIT_NAMES.get(str(attrs.get("units", "1")), attrs.get("units", "1"))
     return xr.Variable(("time",), values.astype(np.float64), _attrs(attrs, units))
-
-
-def _single_time(ds: xr.Dataset, stated: str | None) -> str | None:
-    names = (
-        [stated] if stated else [str(n) for n in ds.variables if str(n).lower() in ("time", "t")]
-    )
-    return next((name for name in names if name in ds.variables), None)
 
 
 def _axis(

@@ -129,6 +129,12 @@ def looks_like_time(ds: xr.Dataset, name: str) -> bool:
     return known or " since " in units or units in TIME_UNITS
 
 
+def single_time(ds: xr.Dataset) -> str | None:
+    """The number that says when, in a file of one frame without a time dim."""
+    alone = [str(name) for name, variable in ds.variables.items() if variable.ndim == 0]
+    return next((name for name in alone if name in ("time", "Time", "TIME", "t")), None)
+
+
 def looks_like_sample(ds: xr.Dataset, name: str) -> bool:
     """Whether a dim counts the runs."""
     attrs = ds[name].attrs if name in ds.variables else {}

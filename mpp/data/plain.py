@@ -12,6 +12,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from mpp.data.classic import least_size
 from mpp.data.hdf5 import Hdf5Array
 from mpp.data.lazy import lazy
 from mpp.errors import InputError
@@ -94,9 +95,9 @@ def open_plain(path: Path, kind: Plain) -> xr.Dataset:
     Raises:
         InputError: The file is damaged, or its dims have no names.
     """
+    if kind == "netcdf3":
+        _require_whole(path)
     with _raw(path, kind) as raw:
-        if kind == "netcdf3":
-            _require_whole(path, raw)
         found = {str(name): _reread(path, kind, str(name), raw) for name in raw.variables}
         ds = xr.Dataset(found, attrs=dict(raw.attrs))
     coords = [name for name in ds.data_vars if ds[name].dims == (name,)]
@@ -121,13 +122,18 @@ def _raw(path: Path, kind: Plain) -> xr.Dataset:
         ) from error
 
 
-def _require_whole(path: Path, raw: xr.Dataset) -> None:
-    """The NetCDF library reads zeros behind the end of a classic file, without a word."""
-    size, least = path.stat().st_size, sum(variable.nbytes for variable in raw.variables.values())
+def _require_whole(path: Path) -> None:
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            least = least_size(file)
+    except (EOFError, KeyError, IndexError) as error:
+        raise InputError(
+            f"{path}: the header of this NetCDF file is damaged or cut off; copy or write it again"
+        ) from error
     if size < least:
         raise InputError(
-            f"{path}: this NetCDF file is cut off ({size} bytes, its variables need {least}); copy "
-            "or write it again"
+            f"{path}: this NetCDF file is cut off ({size} bytes of {least}); copy or write it again"
         )
 
 

@@ -12,6 +12,7 @@ from mpp.data.guess import (
     letter,
     looks_like_sample,
     looks_like_time,
+    single_time,
 )
 from mpp.data.mapping import Mapping
 from mpp.errors import InputError
@@ -117,8 +118,7 @@ def _guess_time(ds: xr.Dataset) -> str | None:
         plain = coordinate is not None and looks_like_time(ds, coordinate)
         if (plain or looks_like_time(ds, dim)) and not looks_like_sample(ds, dim):
             return dim
-    alone = [str(name) for name, variable in ds.variables.items() if variable.ndim == 0]
-    return next((name for name in alone if name.lower() in ("time", "t")), None)
+    return single_time(ds)
 
 
 def _stated_space(ds: xr.Dataset, mapping: Mapping, source: str) -> dict[str, str] | None:
@@ -216,7 +216,7 @@ def _roles(
             roles[name] = "field"
         elif rest == axes:
             roles[name] = "mask" if "mask" in name.lower() else "static"
-        elif rest <= {time} and (variable.ndim or name.lower() not in ("time", "t")):
+        elif rest <= {time} and (time is not None or name != single_time(ds)):
             roles[name] = "parameter"
         else:
             dims = ", ".join(str(dim) for dim in variable.dims)
