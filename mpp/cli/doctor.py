@@ -39,6 +39,9 @@ def parser() -> CommandParser:
         help="boundary of an axis, or of all without AXIS=; 'low high' where its sides differ",
     )
     made.add_argument("--system", metavar="NAME", help="name of the physical system")
+    made.add_argument(
+        "--save-mapping", type=Path, metavar="FILE.yaml", help="write the printed mapping there"
+    )
     made.add_argument("--json", action="store_true", help="the report as JSON on stdout")
     return made
 
@@ -61,12 +64,24 @@ def run(args: argparse.Namespace) -> None:
             stated_mapping(args),
             on_file=lambda done, total: progress.update(bar, completed=done, total=total),
         )
+    if args.save_mapping:
+        _save(report.mapping, args.save_mapping)
     if args.json:
         sys.stdout.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
     else:
         render(report, Console())
     if not report.verdict:
         raise InputError(f"{args.path[0]}: will not train yet: {' | '.join(report.problems)}")
+
+
+def _save(mapping: str, path: Path) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(mapping)
+    except FileExistsError as error:
+        raise InputError(f"{path} exists; give --save-mapping another name") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def render(report: "Report", console: "Console") -> None:
@@ -85,7 +100,9 @@ def render(report: "Report", console: "Console") -> None:
     if report.verdict:
         console.print("[bold green]✓ It will train.[/]")
     if report.needs_mapping:
-        console.print("\n[bold]Mapping[/] [dim](save as mapping.yaml, check, and edit)[/]")
+        console.print(
+            "\n[bold]Mapping[/] [dim](to check and edit; --save-mapping mapping.yaml writes it)[/]"
+        )
         lines = report.mapping.rstrip()
         mapping = Syntax(lines, "yaml", theme="ansi_dark", background_color="default")
         console.print(Padding(mapping, (0, 2)))

@@ -120,8 +120,8 @@ def write(
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    elif path.exists():
+        path.unlink()
 
 
 def _rename(unfinished: Path, out: Path) -> None:

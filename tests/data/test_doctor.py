@@ -1,0 +1,154 @@
+"""What the report says of files whose contents are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from mpp.data.doctor import examine
+from mpp.data.mapping import Mapping
+from mpp.data.open import open_dataset
+from mpp.data.seam import judge, seam_ratio
+
+POINTS = 32
+
+
+def jet(tmp_path: Path) -> Path:
+    """Periodic along lon_x, between walls along lat_y; the wave moves one point a frame."""
+    x, y = np.arange(POINTS) / POINTS, (np.arange(16) + 0.5) / 16
+    t = np.arange(8.0)
+    wave = np.sin(2 * np.pi * (x - t[:, None] / POINTS))
+    values = wave[:, None, :] * np.cos(np.pi * y)[:, None]
+    runs = np.stack([values, 2 * values])
+    ds = xr.Dataset(
+        {
+            "T": (("run", "t", "lat_y", "lon_x"), runs, {"units": "K"}),
+            "nu": ("run", [0.1, 0.2]),
+            "label": ("run", ["a", "b"]),
+        },
+        {"t": ("t", t, {"units": "s"}), "lon_x": ("lon_x", x, {"units": "m"})},
+    )
+    ds.to_netcdf(tmp_path / "jet.nc", engine="netcdf4")
+    return tmp_path / "jet.nc"
+
+
+def test_the_report_says_what_was_understood(tmp_path: Path):
+    report = examine(jet(tmp_path))
+    assert (report.system, report.format, report.files) == ("jet", "netcdf4", 1)
+    assert (report.samples, report.sample_source) == (2, "run")
+    assert (report.time.size, report.time.step, report.time.even) == (8, 1.0, True)
+    x, y = report.axes
+    assert (x.name, x.source, x.size, x.spacing) == ("x", "lon_x", POINTS, 1 / POINTS)
+    assert (x.sides, y.sides) == ("wraps", "does not wrap")
+    assert (x.numbered, y.numbered) == (False, True)
+    (field,) = report.fields
+    assert (field.name, field.source, field.units) == ("temperature", "T", "K")
+    # The wave reaches 1 and the second run is twice as large; cos is 1 at most between the walls.
+    assert 1.9 < field.high <= 2
+    assert -2 <= field.low < -1.9
+    # A sine moved by phase d changes by 2 sin(d/2) of its RMS; here d is 2 pi / 32.
+    assert field.change == pytest.approx(2 * np.sin(np.pi / POINTS), rel=1e-3)
+    assert field.missing == 0
+    assert report.others["nu"] == "parameter 0.1 to 0.2, by sample"
+    assert report.left_out == {"label": "not numbers"}
+    assert report.nbytes == 2 * 8 * 16 * POINTS * 8
+
+
+def test_a_missing_boundary_is_a_problem_that_the_printed_mapping_solves(tmp_path: Path):
+    path = jet(tmp_path)
+    report = examine(path)
+    assert not report.verdict
+    assert "no boundary condition along x, y" in report.problems[0]
+    (tmp_path / "mapping.yaml").write_text(report.mapping, encoding="utf-8")
+    mapping = Mapping.from_yaml(tmp_path / "mapping.yaml")
+    assert mapping.boundary == {"x": "periodic", "y": "wall"}
+    assert examine(path, mapping).verdict
+    assert open_dataset(path, mapping=mapping).sizes["x"] == POINTS
+
+
+def test_a_boundary_that_the_fields_contradict_is_a_warning(tmp_path: Path):
+    report = examine(jet(tmp_path), Mapping(boundary="periodic"))
+    assert report.verdict
+    told = [warning for warning in report.warnings if "periodic" in warning]
+    assert told == ["y is declared periodic, but the field does not wrap; check it"]
+
+
+def test_numbers_that_cannot_be_trained_on_are_problems(tmp_path: Path):
+    path = jet(tmp_path)
+    ds = xr.open_dataset(path, engine="netcdf4").load()
+    ds.close()
+    ds["T"][:, :, 3, 4] = np.nan
+    ds.to_netcdf(tmp_path / "nan.nc", engine="netcdf4")
+    mapping = Mapping(boundary="wall")
+    report = examine(tmp_path / "nan.nc", mapping)
+    # One point of 16 x 32 is missing in every frame.
+    assert report.fields[0].missing == pytest.approx(1 / (16 * POINTS))
+    assert "NaN or infinite" in report.problems[0]
+    ds["wet_mask"] = (("lat_y", "lon_x"), np.isfinite(ds["T"].values[0, 0]).astype("int8"))
+    ds.to_netcdf(tmp_path / "masked.nc", engine="netcdf4")
+    masked = examine(tmp_path / "masked.nc", mapping)
+    assert masked.verdict
+    assert masked.axes[0].sides == "unknown"
+    ds["T"][:] = 3.0
+    ds.isel(t=slice(0, 1)).to_netcdf(tmp_path / "still.nc", engine="netcdf4")
+    still = examine(tmp_path / "still.nc", mapping)
+    assert any("only one frame" in problem for problem in still.problems)
+    assert any("constant" in problem for problem in still.problems)
+
+
+def test_json_holds_no_nan_and_says_the_verdict(tmp_path: Path):
+    path = jet(tmp_path)
+    ds = xr.open_dataset(path, engine="netcdf4").load()
+    ds.close()
+    ds.isel(t=[0]).to_netcdf(tmp_path / "one.nc", engine="netcdf4")
+    found = examine(tmp_path / "one.nc").to_dict()
+    text = json.dumps(found, allow_nan=False)
+    assert json.loads(text)["verdict"] is False
+    assert found["fields"][0]["change"] is None
+    assert yaml.safe_load(found["mapping"])["space"] == {"x": "lon_x", "y": "lat_y"}
+
+
+def test_few_frames_are_read_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ds = xr.Dataset(
+        {"u": (("run", "t", "x"), np.zeros((20, 100, 8), "float32"))},
+        {"t": ("t", np.arange(100.0))},
+    )
+    ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    # At most three runs, three pairs of frames in each.
+    assert examine(tmp_path / "a.nc").sampled <= 18
+
+
+def waves(points: int) -> np.ndarray:
+    return np.sin(2 * np.pi * np.arange(points) / points)
+
+
+def test_jumps_across_the_seam():
+    # A resolved periodic wave jumps at the seam as it does elsewhere; a slope by all its height.
+    assert seam_ratio(waves(64), 0) == pytest.approx(np.sqrt(2), rel=0.02)
+    assert seam_ratio(np.linspace(0, 1, 64), 0) == pytest.approx(63)
+    # A wave whose last point repeats the first does not jump at all.
+    assert seam_ratio(np.append(waves(64), 0.0), 0) == pytest.approx(0, abs=1e-12)
+    # A bump that both sides are far from tells nothing, nor does a constant or a short axis.
+    bump = np.exp(-((np.linspace(-1, 1, 64) / 0.1) ** 2))
+    assert np.isnan(seam_ratio(bump, 0))
+    assert np.isnan(seam_ratio(np.ones(64), 0))
+    assert np.isnan(seam_ratio(np.arange(3.0), 0))
+
+
+@pytest.mark.parametrize(
+    ("ratios", "sides"),
+    [
+        ([], "unknown"),
+        ([np.nan], "quiet at the sides"),
+        ([1.2, np.nan], "wraps"),
+        ([1.2, 9.0], "does not wrap"),
+        ([0.0, 0.0], "repeats its first point"),
+    ],
+)
+def test_one_field_that_jumps_decides(ratios: list[float], sides: str):
+    assert judge(ratios) == sides
