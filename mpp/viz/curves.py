@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mpp.errors import InputError
 from mpp.viz import labels
@@ -17,6 +17,8 @@ DIMS = ("model", "field", "lead_time", "sample")
 BASELINE = "persistence"
 LOG_FROM = 20.0
 """Ratio of the largest to the smallest median from which the axis is logarithmic."""
+DENSE = 300.0
+"""Ratio of the largest to the smallest median up to which 2 and 5 of each decade are labelled."""
 BAND_ROOM = 4.0
 """Times the largest median up to which bands are shown in full."""
 HUGE = 1e300
@@ -71,7 +73,8 @@ def curves(scores: xr.Dataset, score: str) -> Figure:
     )
     samples = scores.sizes["sample"]
     spread = f"median and quartiles of {samples} samples" if samples > 1 else "1 sample"
-    figure.suptitle(f"{labels.system_name(scores)} · {score.upper()} · {spread}")
+    between = "\n" if columns == 1 else " · "
+    figure.suptitle(f"{labels.system_name(scores)} · {score.upper()}{between}{spread}")
     return figure
 
 
@@ -137,10 +140,10 @@ def _set_scale(axes: Axes, lines: np.ndarray, tops: np.ndarray) -> None:
         return
     axes.set_yscale("log")
     axes.set_ylim(low / 1.6, top * 1.6)
-    few = high < 100 * low
-    axes.yaxis.set_minor_formatter(
-        LogFormatterSciNotation(minor_thresholds=(2, 0.7)) if few else NullFormatter()
-    )
+    if high < DENSE * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _unit(scores: xr.Dataset, score: str, field: int) -> str:

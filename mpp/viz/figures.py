@@ -52,21 +52,27 @@ def figures(
     Example:
         >>> mpp.figures("rollout.nc", "figures")  # doctest: +SKIP
     """
-    plan = _plan(source, sample)
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder for the pictures")
+    if isinstance(source, xr.Dataset):
+        plan = _plan(source, sample)
+    elif Path(source).suffix == ".csv":
+        plan = {"training": lambda: training_curve(Path(source))}
+    else:
+        with _open(Path(source)) as ds:
+            return figures(ds, folder, sample, suffix, overwrite, progress)
     paths = {folder / f"{name}.{suffix}": draw for name, draw in plan.items()}
     present = [str(path) for path in paths if path.exists()]
     if present and not overwrite:
         raise InputError(f"{', '.join(present)} would be replaced; say --overwrite to allow it")
-    folder.mkdir(parents=True, exist_ok=True)
-    done = []
-    for path, draw in paths.items():
-        done.append(save(draw(), path))
+    for done, (path, draw) in enumerate(paths.items(), 1):
+        figure = draw()
+        folder.mkdir(parents=True, exist_ok=True)
+        save(figure, path)
         if progress is not None:
-            progress(len(done), len(paths))
-    return done
+            progress(done, len(paths))
+    return list(paths)
 
 
 def kind(ds: xr.Dataset) -> Kind:
@@ -86,13 +92,8 @@ def kind(ds: xr.Dataset) -> Kind:
     return "rollout" if schema.names(ds, "truth") or "history_end" in ds.attrs else "runs"
 
 
-def _plan(source: str | Path | xr.Dataset, sample: int) -> Plan:
+def _plan(source: xr.Dataset, sample: int) -> Plan:
     """Names of the pictures and how to draw each."""
-    if not isinstance(source, xr.Dataset):
-        path = Path(source)
-        if path.suffix == ".csv":
-            return {"training": lambda: training_curve(path)}
-        source = _open(path)
     try:
         found = kind(source)
     except InputError as error:

@@ -31,7 +31,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .5rem; color: var(--soft); }
 th, td { padding: .3rem .9rem; text-align: right; white-space: nowrap; }
 th { font-weight: 600; }
-th[scope=row], td.text { text-align: left; }
+th[scope=row], thead th.text, td.text { text-align: left; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
 tbody + tbody tr:first-child > * { border-top: 1px solid var(--line); }
 tbody tr:hover { background: var(--band); }
@@ -155,7 +155,7 @@ def _render_block(block: str | Grid | Table | Picture) -> str:
 
 
 def _render_grid(grid: Grid) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in grid.head)
+    head = _head(grid.head[:1], "text") + _head(grid.head[1:])
     rows = []
     for i, (first, *rest) in enumerate(grid.rows):
         cells = [_cell(text, (i, j) in grid.best) for j, text in enumerate(rest, 1)]
@@ -166,10 +166,9 @@ def _render_grid(grid: Grid) -> str:
 def _render_scores(table: Table) -> str:
     """Scores by field and model over lead times, the best model of each marked."""
     units = "" if table.lead_units == "1" else f" {table.lead_units}"
-    titles = ["field", "model"]
-    head = "".join(f'<th scope="row">{title}</th>' for title in titles)
-    for step, time in zip(table.steps, table.lead_times, strict=True):
-        head += f'<th scope="col">step {step}<br>{escape(f"{time:.4g}{units}")}</th>'
+    leads = zip(table.steps, table.lead_times, strict=True)
+    head = _head(["field", "model"], "text")
+    head += _head([f"step {step}\n{time:.4g}{units}" for step, time in leads])
     groups = []
     for field in table.fields:
         rows = ""
@@ -183,6 +182,11 @@ def _render_scores(table: Table) -> str:
     runs = f"{table.runs} run{'s' if table.runs > 1 else ''}"
     caption = f"{table.score.upper()} of {table.system}: mean over {runs}{spread}; lower is better"
     return _table(caption, head, groups)
+
+
+def _head(titles: Sequence[str], kind: str = "number") -> str:
+    shown = [escape(title).replace("\n", "<br>") for title in titles]
+    return "".join(f'<th scope="col" class="{kind}">{title}</th>' for title in shown)
 
 
 def _cell(text: str, best: bool) -> str:

@@ -45,18 +45,19 @@ def panels(
     Raises:
         InputError: No such field or run.
     """
-    item, values, defined = select(ds, field, sample)
     rank = len(schema.space_axes(ds))
     if frames is None:
         wanted = {1: ds.sizes["time"], 2: COLUMNS, 3: COLUMNS_3D}[rank]
         frames = spread(ds.sizes["time"], wanted)
-    rows = strips(ds, field, sample, frames)
-    cuts = tiles.space_time(ds) if rank == 1 else tiles.snapshots(ds, frames, _leads(ds, frames))
+    leads = _leads(ds, frames)
+    ds = ds.isel(time=list(frames))
+    item, values, defined = select(ds, field, sample)
+    rows = strips(ds, field, sample)
+    cuts = tiles.space_time(ds) if rank == 1 else tiles.snapshots(ds, range(len(leads)), leads)
     title = f"{labels.system_name(ds)} · {labels.field_label(item)} · run {sample}"
     if rank == 1:
-        title += f" · {_leads(ds, frames)[0]} to {_leads(ds, frames)[-1].removeprefix('lead ')}"
-    finite = np.isfinite(values.where(defined, 0.0).isel(time=list(frames)).values)
-    if not finite.all():
+        title += f" · {leads[0]} to {leads[-1].removeprefix('lead ')}"
+    if not np.isfinite(values.where(defined, 0.0).values).all():
         title += "\nhatched: not finite"
     picture = Picture(ds, cuts, rows, defined)
     figure = picture.draw()

@@ -32,10 +32,10 @@ def sheet(ds: xr.Dataset, field: str) -> Figure:
     Raises:
         InputError: No such field.
     """
+    ds, cuts = _thin(ds)
     runs = spread(ds.sizes["sample"], RUNS)
     parts = {run: select(ds, field, run) for run in runs}
     item = parts[0][0]
-    cuts = _cuts(ds)
     shown = [cut.cut(v.where(d)).values for _, v, d in parts.values() for cut in cuts]
     scale = field_scale(np.concatenate([part.ravel() for part in shown]), item)
     figure, grid = _grid(ds, cuts, len(runs))
@@ -55,14 +55,17 @@ def sheet(ds: xr.Dataset, field: str) -> Figure:
     return figure
 
 
-def _cuts(ds: xr.Dataset) -> list[Tile]:
+def _thin(ds: xr.Dataset) -> tuple[xr.Dataset, list[Tile]]:
+    """The frames and the plane that are shown, so that nothing else is read, and their cuts."""
     axes = schema.space_axes(ds)
     if len(axes) == 1:
-        return tiles.space_time(ds)
-    frames = spread(ds.sizes["time"], TIMES_WIDE if _is_wide(ds) else TIMES)
-    units, time = str(ds["time"].attrs.get("units", "1")), ds["time"].values
-    titles = [f"t = {labels.quantity(float(time[frame]), units)}" for frame in frames]
-    return tiles.snapshots(ds, frames, titles)[: len(frames)]
+        return ds, tiles.space_time(ds)
+    if len(axes) == 3:
+        ds = ds.isel({axes[-1]: [ds.sizes[axes[-1]] // 2]})
+    ds = ds.isel(time=spread(ds.sizes["time"], TIMES_WIDE if _is_wide(ds) else TIMES))
+    units, times = str(ds["time"].attrs.get("units", "1")), ds["time"].values
+    titles = [f"t = {labels.quantity(float(time), units)}" for time in times]
+    return ds, tiles.snapshots(ds, range(len(titles)), titles)[: len(titles)]
 
 
 def _is_wide(ds: xr.Dataset) -> bool:

@@ -1,6 +1,5 @@
 """What a rollout picture shows of one field and run: truth, prediction, error, and their scales."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,16 +46,15 @@ def select(ds: xr.Dataset, name: str, sample: int) -> tuple[Field, xr.DataArray,
     return Field.from_attrs(name, ds[name].attrs), values, tiles.inside(ds, values, sample)
 
 
-def strips(ds: xr.Dataset, name: str, sample: int, frames: Sequence[int]) -> list[Strip]:
+def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
     """Truth, prediction and error of a run, or the prediction alone where no truth is known.
 
-    Truth and prediction share the scale of the truth, over the frames shown.
+    Truth and prediction share the scale of the truth.
 
     Args:
-        ds: A rollout.
+        ds: The frames of a rollout that are shown.
         name: Name of the field.
         sample: Which run.
-        frames: The frames shown.
 
     Raises:
         InputError: No such field or run.
@@ -64,7 +62,7 @@ def strips(ds: xr.Dataset, name: str, sample: int, frames: Sequence[int]) -> lis
     field, predicted, defined = select(ds, name, sample)
 
     def shown(values: xr.DataArray) -> np.ndarray:
-        return values.where(defined).isel(time=list(frames)).values
+        return values.where(defined).values
 
     if f"truth_{name}" not in ds:
         return [Strip("prediction", predicted, field_scale(shown(predicted), field))]
