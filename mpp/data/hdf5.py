@@ -53,17 +53,33 @@ def release(path: str) -> None:
 
 
 @contextmanager
+def inspecting(path: str) -> Iterator[h5py.File]:
+    """The file, open for a look at what it holds, and closed again.
+
+    Raises:
+        InputError: It is not there, no HDF5, cut off or damaged.
+    """
+    with _explained(path), h5py.File(path, "r") as file:
+        yield file
+
+
+@contextmanager
 def reading(path: str) -> Iterator[h5py.File]:
     """The file, open for reading in this process; it stays open for the next time.
 
     Raises:
         InputError: It is not there, no HDF5, cut off or damaged.
     """
-    with _lock:
-        try:
-            yield _handle(path)
-        except (OSError, RuntimeError, KeyError) as error:
-            raise InputError(_why(path, error)) from error
+    with _lock, _explained(path):
+        yield _handle(path)
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError) as error:
+        raise InputError(_why(path, error)) from error
 
 
 def _handle(path: str) -> h5py.File:
@@ -109,7 +125,7 @@ def matches(source: Any, test: Callable[[h5py.File], bool]) -> bool:
     """Whether ``source`` is the path of a sound HDF5 file that passes ``test``; never raises."""
     if not isinstance(source, (str, os.PathLike)) or not Path(os.fspath(source)).is_file():
         return False
-    with suppress(InputError), reading(local_path(source)) as file:
+    with suppress(InputError), inspecting(local_path(source)) as file:
         return test(file)
     return False
 
@@ -239,7 +255,7 @@ class Hdf5Array(BackendArray):
         dims = zip(parts, self.stored, strict=True)
         left = [(part, dim) for part, dim in dims if dim in self.pick or not _single(part)]
         inner = tuple(part if dim in self.pick else slice(None) for part, dim in left)
-        return np.ascontiguousarray(block[inner])
+        return np.array(block[inner])
 
     def variable(self, attrs: Mapping[str, Any]) -> xr.Variable:
         """The array as a variable that reads from the file when its values are asked for."""

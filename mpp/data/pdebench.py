@@ -70,7 +70,7 @@ class PDEBenchBackend(BackendEntrypoint):
             InputError: No HDF5, cut off, none of the layouts, or something to be told by keywords.
         """
         path = hdf5.local_path(filename_or_obj)
-        with hdf5.reading(path) as file:
+        with hdf5.inspecting(path) as file:
             read = layout_of(file)
             if read is None:
                 raise InputError(_unknown(path, file))

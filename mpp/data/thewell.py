@@ -63,7 +63,7 @@ class TheWellBackend(BackendEntrypoint):
                 trajectory to trajectory, or boundary conditions that contradict each other.
         """
         path = hdf5.local_path(filename_or_obj)
-        with hdf5.reading(path) as file:
+        with hdf5.inspecting(path) as file:
             if not _is_well(file):
                 raise InputError(_unknown(path, file))
             well = _describe(path, file, samples)
