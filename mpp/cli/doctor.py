@@ -194,7 +194,8 @@ def _fields(report: "Report") -> "Table":
         table.add_column(column, justify="right")
     table.add_column("chunk")
     for field in report.fields:
-        table.add_row(*_field_row(field))
+        own = report.format in ("pdebench", "thewell")
+        table.add_row(*_field_row(field, "" if own else "one piece"))
     pace = "change: RMS from a frame to the next, over the field's spread"
     table.caption = f"from {report.sampled} frames; {pace}"
     table.caption_justify = "left"
@@ -212,7 +213,7 @@ def _others(report: "Report") -> "Table":
     return table
 
 
-def _field_row(field: "FieldReport") -> list[str]:
+def _field_row(field: "FieldReport", whole: str) -> list[str]:
     missing = f"[bold red]{field.missing:.2%}[/]" if field.missing else "[dim]none[/]"
     return [
         field.name,
@@ -223,5 +224,5 @@ def _field_row(field: "FieldReport") -> list[str]:
         f"{field.high:.4g}",
         missing,
         f"{field.change:.2%}" if field.change == field.change else "-",
-        "×".join(map(str, field.chunks)) or "[dim]one piece[/]",
+        "×".join(map(str, field.chunks)) or f"[dim]{whole}[/]",
     ]

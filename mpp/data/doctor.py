@@ -17,6 +17,11 @@ from mpp.schema import BOUNDARY_KINDS, fields, is_even, names, role, space_axes,
 WINDOW = 2
 """Frames that training needs at least: one to start from and one to predict."""
 
+_DOUBTS = {
+    "does not wrap": "a field jumps from its last point to its first",
+    "equal at both sides": "the fields are equal at both sides, as if the last point were repeated",
+}
+
 
 def examine(
     paths: Paths,
@@ -137,7 +142,7 @@ def _warnings(
     told += [f"{f.name} is constant in the frames read; leave it out" for f in found if f.constant]
     for axis in axes:
         if axis.suspect:
-            told.append(f"{axis.name} is declared periodic, but the field {axis.sides}; check it")
+            told.append(f"{axis.name} is declared periodic, but {_DOUBTS[axis.sides]}; check it")
         if axis.numbered:
             told.append(f"{axis.name} has no coordinate; its points are numbered from 0")
     if time.numbered:

@@ -98,7 +98,10 @@ def open_plain(path: Path, kind: Plain) -> xr.Dataset:
     if kind == "netcdf3":
         _require_whole(path)
     with _raw(path, kind) as raw:
-        found = {str(name): _reread(path, kind, str(name), raw) for name in raw.variables}
+        # A Zarr store lists its arrays in the order of the file system, which is none.
+        listed = [str(name) for name in raw.variables]
+        order = sorted(listed) if kind == "zarr" else listed
+        found = {name: _reread(path, kind, name, raw) for name in order}
         ds = xr.Dataset(found, attrs=dict(raw.attrs))
     coords = [name for name in ds.data_vars if ds[name].dims == (name,)]
     try:

@@ -43,7 +43,7 @@ class AxisReport:
         """Whether what is declared and what the fields suggest contradict each other."""
         return self.boundary == "periodic" and self.sides in (
             "does not wrap",
-            "repeats its first point",
+            "equal at both sides",
         )
 
 

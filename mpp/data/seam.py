@@ -5,12 +5,14 @@ from typing import Literal
 import numpy as np
 
 Sides = Literal[
-    "wraps", "does not wrap", "repeats its first point", "quiet at the sides", "unknown"
+    "wraps", "does not wrap", "unclear", "equal at both sides", "quiet at the sides", "unknown"
 ]
 QUIET = 0.02
 """Jumps at the sides below this share of the inner ones say nothing about the boundary."""
 WRAPS = 2.0
 """A jump across the seam up to this many times the inner ones is taken for one of them."""
+BREAKS = 4.0
+"""A larger one than this is not; between the two, coarse grids and shocks make it unclear."""
 
 
 def seam_ratio(values: np.ndarray, axis: int) -> float:
@@ -38,8 +40,10 @@ def judge(ratios: list[float]) -> Sides:
     if not known:
         return "quiet at the sides"
     if max(known) < 1e-6:
-        return "repeats its first point"
-    return "wraps" if max(known) <= WRAPS else "does not wrap"
+        return "equal at both sides"
+    if max(known) <= WRAPS:
+        return "wraps"
+    return "does not wrap" if max(known) > BREAKS else "unclear"
 
 
 def _rms(values: np.ndarray) -> float:

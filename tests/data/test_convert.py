@@ -58,6 +58,20 @@ def test_a_foreign_file_arrives_with_its_provenance(tmp_path: Path, ending: str)
     xr.testing.assert_identical(open_dataset(out)["tracer"].load(), ds["tracer"].load())
 
 
+def test_published_layouts_survive_the_round_trip(
+    tmp_path: Path, layouts, pdebench_file, well_file
+):
+    sources = [pdebench_file(name) for name in layouts.LAYOUTS] + [well_file()]
+    for number, source in enumerate(sources):
+        before = open_dataset(source)
+        after = open_dataset(convert(source, tmp_path / f"{number}.nc"))
+        added = {"source_files", "source_format", "converter"}
+        assert {k: v for k, v in after.attrs.items() if k not in added} == before.attrs
+        plain = before.astype({name: after[name].dtype for name in before.data_vars})
+        for name in before.variables:
+            xr.testing.assert_identical(after[name].load(), plain[name].load())
+
+
 def test_no_chunk_holds_more_than_one_run_or_much_more_than_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

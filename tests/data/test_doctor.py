@@ -73,7 +73,9 @@ def test_a_boundary_that_the_fields_contradict_is_a_warning(tmp_path: Path):
     report = examine(jet(tmp_path), Mapping(boundary="periodic"))
     assert report.verdict
     told = [warning for warning in report.warnings if "periodic" in warning]
-    assert told == ["y is declared periodic, but the field does not wrap; check it"]
+    assert told == [
+        "y is declared periodic, but a field jumps from its last point to its first; check it"
+    ]
 
 
 def test_numbers_that_cannot_be_trained_on_are_problems(tmp_path: Path):
@@ -123,6 +125,22 @@ def test_few_frames_are_read_however_many_there_are(
     assert examine(tmp_path / "a.nc").sampled <= 18
 
 
+def test_published_layouts_will_train_as_they_are(layouts, pdebench_file):
+    for name in layouts.LAYOUTS:
+        report = examine(pdebench_file(name))
+        assert report.verdict, name
+        assert report.format == "pdebench"
+        assert not report.needs_mapping
+        assert [axis.boundary for axis in report.axes if not axis.boundary] == []
+
+
+def test_a_file_in_the_format_of_the_well(well_file):
+    report = examine(well_file())
+    assert report.verdict
+    assert report.format == "thewell"
+    assert [axis.boundary for axis in report.axes] == ["periodic", "wall open"]
+
+
 def waves(points: int) -> np.ndarray:
     return np.sin(2 * np.pi * np.arange(points) / points)
 
@@ -147,7 +165,8 @@ def test_jumps_across_the_seam():
         ([np.nan], "quiet at the sides"),
         ([1.2, np.nan], "wraps"),
         ([1.2, 9.0], "does not wrap"),
-        ([0.0, 0.0], "repeats its first point"),
+        ([1.2, 3.0], "unclear"),
+        ([0.0, 0.0], "equal at both sides"),
     ],
 )
 def test_one_field_that_jumps_decides(ratios: list[float], sides: str):
