@@ -16,8 +16,8 @@ weights were trained with them, so this model keeps them all. The default model 
 - In space, a channel is divided by its standard deviation without taking its mean off first: one
   that is constant over a frame becomes about :math:`10^8` times larger.
 - The biases of these norms are never added. They are kept, untrained, as ``unused_bias``.
-- The factor :math:`\sqrt{\mathrm{slots} / \mathrm{fields}}` of the embedding multiplies its bias
-  too, and depends on the slots: adding some rescales all fields.
+- The factor :math:`\sqrt{\mathrm{slots} / \mathrm{fields}}` of the embedding, and the half that
+  averages the two axes, are taken off again by the norm behind them and change nothing.
 - A constant field is divided by :math:`10^{-7}`: rounding of its mean is what the model then sees.
 - Stochastic depth is 0.2 at the last block whatever the configuration says, and in the attention
   over time one draw leaves a frame out for all samples of a batch.
