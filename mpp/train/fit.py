@@ -5,6 +5,7 @@ import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from mpp.errors import require_at_least
 from mpp.train.datamodule import MixtureData
 from mpp.train.modules import TrainingModule
 
-CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
+CHECKPOINTS, LAST = "checkpoints", Path("last.ckpt")
 Precision = Literal["32-true", "bf16-mixed"]
 
 
@@ -41,7 +42,8 @@ def fit(
         max_steps: Optimizer steps.
         precision: As Lightning names it: ``32-true``, ``bf16-mixed``.
         accumulate: Batches an optimizer step; the mixture changes from batch to batch.
-        validate_every: Optimizer steps between validations and checkpoints.
+        validate_every: Optimizer steps between validations and checkpoints, at most; they are
+            spread evenly, so that the last one is near the end.
         resume: Go on from the last checkpoint in ``out``, if there is one.
         keep_best: Leave the module with the weights that validated best, not with the last ones.
 
@@ -49,15 +51,13 @@ def fit(
         InputError: A number below one.
     """
     require_at_least(1, max_steps=max_steps, accumulate=accumulate, validate_every=validate_every)
-    every = min(validate_every, max_steps)
-    checkpoints = ModelCheckpoint(
-        dirpath=out / CHECKPOINTS,
-        filename="best",
-        monitor="val",
-        save_top_k=1 if keep_best else 0,
-        save_last=True,
-        enable_version_counter=False,
+    every = max_steps // ceil(max_steps / validate_every)
+    best = ModelCheckpoint(
+        out / CHECKPOINTS, "best", monitor="val", save_top_k=1, enable_version_counter=False
     )
+    # Saved at every validation, and after `best`, whose state it holds.
+    last = ModelCheckpoint(out / CHECKPOINTS, LAST.stem, enable_version_counter=False)
+    checkpoints = [best, last] if keep_best else [last]
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     trainer = L.Trainer(
         accelerator="auto",
@@ -71,25 +71,27 @@ def fit(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, every),
-        callbacks=[checkpoints, LearningRateMonitor("step"), RichProgressBar(leave=True)],
+        callbacks=[*checkpoints, LearningRateMonitor("step"), RichProgressBar(leave=True)],
         logger=CSVLogger(out, name="", version=""),
         default_root_dir=out,
         enable_model_summary=False,
     )
-    last = out / CHECKPOINTS / LAST
+    state = out / CHECKPOINTS / LAST
     if not resume:
-        last.unlink(missing_ok=True)
+        state.unlink(missing_ok=True)
     with warnings.catch_warnings(), _interruptible():
         # Windows are read in the training process unless the user asks for workers.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Whether a folder that has something in it may be used was settled before.
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        # In bf16-mixed the weights stay in float32, on purpose.
+        warnings.filterwarnings("ignore", message=".*Mismatch dtype between input and weight.*")
         # Lightning's own use of torch.utils._pytree.
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-        trainer.fit(module.train(), data, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module.train(), data, ckpt_path=str(state) if state.is_file() else None)
     if keep_best:
-        best = torch.load(checkpoints.best_model_path, weights_only=True)
-        module.load_state_dict(best["state_dict"])
+        chosen = torch.load(best.best_model_path, weights_only=True)
+        module.load_state_dict(chosen["state_dict"])
 
 
 @contextmanager

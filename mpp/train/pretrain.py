@@ -6,12 +6,13 @@ from pathlib import Path
 import lightning as L
 import xarray as xr
 
+from mpp import schema
 from mpp.data.splits import split_runs
-from mpp.errors import InputError
+from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 from mpp.train.datamodule import MixtureData
-from mpp.train.fit import fit
+from mpp.train.fit import Precision, fit
 from mpp.train.modules import TrainingModule
 
 
@@ -28,7 +29,7 @@ def pretrain(
     weight_decay: float = 0.01,
     seed: int = 0,
     workers: int = 0,
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     accumulate: int = 1,
     validate_every: int = 200,
     resume: bool = False,
@@ -59,14 +60,17 @@ def pretrain(
     Raises:
         InputError: Two datasets name the same system, or a dataset cannot be used.
     """
-    systems = [str(ds.attrs.get("system", "dataset")) for ds in datasets]
+    require_at_least(0, seed=seed)
+    if not datasets:
+        raise InputError("there is nothing to train on; give at least one dataset")
+    systems = [schema.system(ds) for ds in datasets]
     if len(set(systems)) < len(systems):
         raise InputError(
             f"the datasets' systems are {', '.join(systems)}; give each its own name in the "
             "attribute 'system', or join runs of one system into one dataset"
         )
     L.seed_everything(seed, verbose=False)
-    parts = [split_runs(ds, held_out, seed) for ds in datasets]
+    parts = [split_runs(ds, held_out, seed, frames=history + 1) for ds in datasets]
     training, validation = [list(side) for side in zip(*parts, strict=True)]
     data = MixtureData(training, validation, history, batch_size, weights, seed, workers)
     surrogate = model([field.name for field in data.fields])
