@@ -8,10 +8,11 @@ import torch
 import xarray as xr
 from torch.utils.data import DataLoader
 
+from mpp import schema
 from mpp.batch import Batch, FieldScales
 from mpp.data.mixture import mixture_loader, window_loader
 from mpp.data.windows import Windows
-from mpp.errors import InputError
+from mpp.errors import InputError, require_at_least
 from mpp.fields import Field
 
 
@@ -26,6 +27,9 @@ class MixtureData(L.LightningDataModule):
         weights: How often each dataset is drawn, in proportion.
         seed: Fixes the order of the batches.
         workers: Processes that read windows; 0 reads in the training process.
+
+    Raises:
+        InputError: A number that is too small, or weights that do not fit the datasets.
     """
 
     def __init__(
@@ -39,14 +43,16 @@ class MixtureData(L.LightningDataModule):
         workers: int = 0,
     ) -> None:
         super().__init__()
+        require_at_least(1, history=history, batch_size=batch_size)
+        require_at_least(0, seed=seed, workers=workers)
         if weights is not None and len(weights) != len(training):
             raise InputError(
                 f"{len(weights)} weights for {len(training)} datasets; give one weight for each"
             )
         self.batch_size, self.weights, self.seed, self.workers = batch_size, weights, seed, workers
-        self.training = [Windows(ds, history + 1, source=_name(ds)) for ds in training]
+        self.training = [Windows(ds, history + 1, source=schema.system(ds)) for ds in training]
         self.validation = [
-            Windows(ds, history + 1, stride=history, source=_name(ds)) for ds in validation
+            Windows(ds, history + 1, stride=history, source=schema.system(ds)) for ds in validation
         ]
         self.scales = {windows.system: windows.scales() for windows in self.training}
         self.start = 0
@@ -99,7 +105,3 @@ class MixtureData(L.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.start = int(state_dict["batches"])
-
-
-def _name(ds: xr.Dataset) -> str:
-    return str(ds.attrs.get("system", "dataset"))
