@@ -55,7 +55,8 @@ class TrainingModule(L.LightningModule):
         return loss
 
     def setup(self, stage: str) -> None:
-        self.scores = nn.ModuleList(MeanMetric() for _ in self.data.validation)
+        """Prepare one score a system; a NaN stays one, since a diverged model has no score."""
+        self.scores = nn.ModuleList(MeanMetric("disable") for _ in self.data.validation)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.scores[dataloader_idx](self.loss(batch)[:, -1].sqrt())

@@ -89,8 +89,9 @@ def test_a_quadratic_is_solved():
 
 
 def test_the_first_step_has_the_size_that_the_rate_says():
-    # AdamW: mean / sqrt(square) = sign of the gradient at the first step. Muon: RMS of an orthogonal
-    # m x n matrix is 1 / sqrt(max(m, n)), times 0.2 sqrt(max(m, n)), times the band [0.68, 1.21].
+    # AdamW: mean / sqrt(square) = sign of the gradient at the first step. Muon: the RMS of an
+    # orthogonal m x n matrix is 1 / sqrt(max(m, n)), times 0.2 sqrt(max(m, n)), times the band
+    # [0.68, 1.21].
     vector, weight = nn.Parameter(torch.zeros(5)), nn.Parameter(torch.zeros(4, 4))
     optimizer = MuonAdamW([weight], [vector], lr=0.01)
     vector.grad = torch.tensor([1.0, -2, 3, -4, 5])

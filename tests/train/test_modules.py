@@ -1,0 +1,77 @@
+"""Laws of the training module: the first step moves all that should move; NaN stays a NaN."""
+
+import pytest
+import torch
+
+from mpp.model.surrogate import Persistence
+from mpp.schema import BOUNDARY_KINDS
+from mpp.train.datamodule import MixtureData
+from mpp.train.fit import fit
+from mpp.train.modules import TrainingModule
+
+
+@pytest.fixture
+def data(two_systems):
+    return MixtureData(two_systems[:1], two_systems[:1], history=3, batch_size=4)
+
+
+def test_every_parameter_moves_in_the_first_step(data, make_model, tmp_path):
+    torch.manual_seed(0)
+    model = make_model(("tracer", "velocity_x"))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    # No decay: what moves is moved by its gradient.
+    fit(TrainingModule(model, weight_decay=0), data, tmp_path, max_steps=1)
+    still = [name for name, value in model.named_parameters() if torch.equal(value, before[name])]
+    assert still == []
+
+
+def test_what_does_not_occur_in_the_data_does_not_move(data, make_model, tmp_path):
+    model = make_model(("tracer", "velocity_x", "pressure"))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    fit(TrainingModule(model), data, tmp_path, max_steps=2)
+    moved = dict(model.named_parameters())
+    # The example is periodic along x and has a wall below and an open side above along y.
+    sides = (moved["boundary.sides"] != before["boundary.sides"]).any(-1)
+    touched = {(int(axis), BOUNDARY_KINDS[kind], int(side)) for axis, kind, side in sides.nonzero()}
+    assert touched == {(1, "wall", 0), (1, "open", 1)}
+    for name in ("embed.2.rows", "readout.2.rows", "readout.2.bias", "speed"):
+        rows = (moved[name] != before[name]).flatten(1) if moved[name].ndim > 1 else None
+        changed = rows.any(1) if rows is not None else moved[name] != before[name]
+        assert changed.tolist() == [True, True, False], name
+
+
+def validate(module, data):
+    module.trainer = type("Trainer", (), {"datamodule": data})()
+    module.setup("fit")
+    for batch in data.val_dataloader()[0]:
+        module.validation_step(batch, 0)
+    return float(module.scores[0].compute())
+
+
+class Broken(Persistence):
+    def forward(self, batch):
+        return batch.values * float("nan")
+
+
+def test_copying_scores_about_one_and_a_diverged_model_scores_nan(data):
+    # The last step of a window changes about as much as its steps on average.
+    assert validate(TrainingModule(Persistence()), data) == pytest.approx(1, abs=0.2)
+    assert validate(TrainingModule(Broken()), data) != validate(TrainingModule(Broken()), data)
+
+
+def test_the_score_is_the_mean_over_windows_not_over_batches(two_systems):
+    scores = []
+    for batch_size in (1, 3, 8):
+        data = MixtureData(two_systems[:1], two_systems[:1], history=3, batch_size=batch_size)
+        scores.append(validate(TrainingModule(Persistence()), data))
+    assert scores == pytest.approx([scores[0]] * 3, rel=1e-5)
+
+
+def test_a_still_field_trains_to_finite_weights(make_system, make_model, tmp_path):
+    ds = make_system("drift")
+    ds["velocity_x"][:] = 0
+    data = MixtureData([ds], [ds], history=3, batch_size=4)
+    model = make_model(("tracer", "velocity_x"))
+    model.set_scales(data.field_scales())
+    fit(TrainingModule(model), data, tmp_path, max_steps=3)
+    assert all(torch.isfinite(value).all() for value in model.parameters())
