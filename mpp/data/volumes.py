@@ -46,7 +46,7 @@ def rollout(
     domain = pyclaw.Domain(axes)
     state = pyclaw.State(domain, len(conserved))
     state.problem_data.update(constants)
-    state.q[...] = conserved
+    state.q[...] = conserved  # pyright: ignore[reportOptionalSubscript]  # it has been allocated
     solution = pyclaw.Solution(state, domain)
     return _frames(system, solver, solution)
 
