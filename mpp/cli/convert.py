@@ -56,8 +56,9 @@ def run(args: argparse.Namespace) -> None:
         TextColumn("{task.percentage:3.0f} %"),
         TimeRemainingColumn(),
     )
-    mapping = stated_mapping(args)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    mapping, stderr = stated_mapping(args), Console(stderr=True)
+    quiet = not stderr.is_terminal
+    with Progress(*columns, console=stderr, transient=True, disable=quiet) as progress:
         bar = progress.add_task("convert", total=None)
         out = convert(
             args.path,

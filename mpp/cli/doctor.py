@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> None:
 
     from mpp.data.doctor import examine
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    stderr = Console(stderr=True)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         bar = progress.add_task("open", total=None)
         report = examine(
             args.path,

@@ -49,7 +49,7 @@ def test_mistakes_are_one_line_and_status_2(
         assert main(["convert", *words]) == 2
         captured = capsys.readouterr()
         assert message in captured.err
-        assert captured.err.strip().count("\n") == 0
+        assert captured.err.count("\n") == 1
     assert not out.exists()
 
 
