@@ -18,6 +18,7 @@ from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 
+FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 MODELS: tuple[type[Surrogate], ...] = (AxialTransformer, PublishedAViT)
 """The models that a checkpoint can hold; a name that is not here is refused."""
@@ -31,21 +32,23 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
         path: Folder of the checkpoint; made if it does not exist.
         card: What to record beside the weights: systems trained on, recipe, scores.
     """
+    known = {**model.card, **(card or {})}
+    known.pop("sha256", None)  # of the weights that this model was loaded from
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f"{WEIGHTS}.part"
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fresh)
     description = {
-        "format": 1,
+        "format": FORMAT,
         "mpp": __version__,
         "model": type(model).__name__,
         "arguments": model.arguments,
-        "card": {**model.card, **(card or {})},
+        "card": known,
         "sha256": _digest(fresh),
     }
-    fresh.replace(folder / WEIGHTS)
     text = folder / f"{DESCRIPTION}.part"
     text.write_text(json.dumps(description, indent=2) + "\n")
+    fresh.replace(folder / WEIGHTS)
     text.replace(folder / DESCRIPTION)
     return folder
 
@@ -74,12 +77,17 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 
 def load(path: str | Path) -> Surrogate:
-    """Read the model of a checkpoint folder.
+    """Read the model of a checkpoint folder; its card also holds the SHA-256 of the weights.
 
     Raises:
         InputError: No checkpoint, an unknown model, or weights that are damaged or do not fit.
     """
     found = describe(path)
+    if found["format"] != FORMAT:
+        raise InputError(
+            f"{path}: format {found['format']!r}, written by mpp {found['mpp']}; this version "
+            f"({__version__}) reads format {FORMAT}, install the one that wrote it"
+        )
     known = {model.__name__: model for model in MODELS}
     if found["model"] not in known:
         raise InputError(f"{path}: unknown model {found['model']!r}; expected {', '.join(known)}")
@@ -89,9 +97,9 @@ def load(path: str | Path) -> Surrogate:
     try:
         model = known[found["model"]](**found["arguments"])
         model.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError, TypeError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the weights do not fit the model: {error}") from None
-    model.card = found["card"]
+    model.card = {**found["card"], "sha256": found["sha256"]}
     return model.eval()
 
 
