@@ -35,15 +35,19 @@ def rollout(
 
     Raises:
         InputError: Steps below one, a history that breaks the schema, a field that the model does
-            not know, or a single frame without a time step.
+            not know, a single frame without a time step, or a time step that is not positive.
 
     Example:
         >>> future = mpp.rollout(model, ds.isel(time=slice(0, 8)), steps=20)  # doctest: +SKIP
     """
     if steps < 1:
         raise InputError(f"a rollout of {steps} steps was asked for; give at least 1")
+    if time_step is not None and not time_step > 0:
+        raise InputError(f"a time step of {time_step} was given; give the time between frames")
+    schema.require_valid(history, "history")
     batch = Batch.from_dataset(history.isel(time=slice(-model.history, None)))
-    if time_step is None and batch.frames == 1:
+    times = history["time"].values
+    if time_step is None and times.size == 1:
         raise InputError(
             "the history has one frame, which does not tell the time between frames; "
             "give time_step=..."
@@ -54,7 +58,7 @@ def rollout(
         frames.append(frame.cpu())
         if progress is not None:
             progress(done)
-    step = time_step if time_step is not None else float(batch.time[0, -1] - batch.time[0, -2])
+    step = time_step if time_step is not None else float(times[-1]) - float(times[-2])
     later = batch.time[:, -1:] + step * torch.arange(1, steps + 1, dtype=torch.float64)
     predicted = replace(batch, values=torch.stack(frames, 1), time=later, parameters={})
     result = replace(predicted, parameter_fields=()).to_dataset()
@@ -83,8 +87,23 @@ def with_truth(predicted: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
     Args:
         predicted: The result of `rollout`.
         ds: The dataset whose beginning was the history; it must reach the same times.
+
+    Raises:
+        InputError: The dataset has no frames at the times of the rollout.
     """
-    truth = ds.sel(time=predicted["time"], method="nearest").assign_coords(time=predicted["time"])
+    times = predicted["time"]
+    truth = ds.sel(time=times, method="nearest")
+    missed = abs(truth["time"].values - times.values) > 0.5 * _time_step(predicted)
+    if missed.any():
+        raise InputError(
+            f"the rollout goes from time {float(times[0]):g} to {float(times[-1]):g}, and the "
+            f"dataset has no frame at {float(times[missed][0]):g}; give runs that go on as far"
+        )
+    truth = truth.assign_coords(time=times)
     fields = {f"truth_{name}": truth[name] for name in schema.names(predicted)}
     marked = {name: value.assign_attrs(role="truth") for name, value in fields.items()}
     return predicted.assign(marked)
+
+
+def _time_step(predicted: xr.Dataset) -> float:
+    return float(predicted["time"][0]) - predicted.attrs["history_end"]
