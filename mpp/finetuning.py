@@ -8,12 +8,12 @@ import lightning as L
 import xarray as xr
 
 from mpp.data.splits import split_runs
-from mpp.errors import InputError
+from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 from mpp.train.datamodule import MixtureData
 from mpp.train.finetune import FinetuningModule
-from mpp.train.fit import fit
+from mpp.train.fit import Precision, fit
 
 
 def finetune(
@@ -27,7 +27,7 @@ def finetune(
     batch_size: int = 8,
     seed: int = 0,
     workers: int = 0,
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     validate_every: int = 50,
     resume: bool = False,
 ) -> AxialTransformer:
@@ -65,6 +65,7 @@ def finetune(
         raise InputError(
             f"finetuning is for AxialTransformer, the default model; got {type(model).__name__}"
         )
+    require_at_least(0, seed=seed)
     L.seed_everything(seed, verbose=False)
     if validation is None:
         ds, validation = split_runs(ds, 0.2, seed, frames=model.history + 1)
@@ -84,7 +85,8 @@ def finetune(
         )
     tuned = module.model
     tuned.card = {
-        **model.card,
+        **{key: value for key, value in model.card.items() if key != "sha256"},
+        "started_from": model.card.get("sha256", "not saved"),
         "finetuned_on": list(data.systems),
         "fields": {
             **model.card.get("fields", {}),

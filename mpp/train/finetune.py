@@ -1,4 +1,4 @@
-"""The LightningModule that adapts a trained model, and the choice of rows that new fields start from."""
+"""The LightningModule that adapts a trained model, new fields starting from the best old ones."""
 
 import copy
 from collections.abc import Sequence
@@ -59,7 +59,8 @@ def choose_donors(
     """For each field new to the model, the old field whose rows predict it best without training.
 
     New fields are tried one after another, on a model that has only the fields settled so far, so
-    that the number of trials is the product of new and old names, not a power of it.
+    that the number of trials is the product of new and old names, not a power of it. Static maps
+    and the mask, which may be new as well, are not shown to it.
 
     Args:
         model: The model before it grows; it is left as it is.
@@ -70,11 +71,17 @@ def choose_donors(
         A donor by new name; fields that evolve only, in the order of the batch.
     """
     donors: dict[str, str] = {}
-    old = [name for name in model.names if model.card.get("fields", {}).get(name, {}).get("role") is None]
+    old = [
+        name
+        for name in model.names
+        if model.card.get("fields", {}).get(name, {}).get("role") is None
+    ]
     for name in [name for name in trial.names if name not in model.names]:
         settled = [n for n in trial.names if n in model.names or n in donors]
         losses = {
-            donor: _trial_loss(model, _select(trial, [*settled, name]), scales, {**donors, name: donor})
+            donor: _trial_loss(
+                model, _select(trial, [*settled, name]), scales, {**donors, name: donor}
+            )
             for donor in old
         }
         donors[name] = min(losses, key=lambda donor: losses[donor])
@@ -83,15 +90,24 @@ def choose_donors(
 
 def _select(batch: Batch, names: Sequence[str]) -> Batch:
     channels = [batch.names.index(name) for name in names]
-    return replace(batch, values=batch.values[:, :, channels], fields=tuple(batch.fields[c] for c in channels))
+    return replace(
+        batch, values=batch.values[:, :, channels], fields=tuple(batch.fields[c] for c in channels)
+    )
 
 
 def _trial_loss(
-    model: AxialTransformer, trial: Batch, scales: dict[str, tuple[float, float]], donors: dict[str, str]
+    model: AxialTransformer,
+    trial: Batch,
+    scales: dict[str, tuple[float, float]],
+    donors: dict[str, str],
 ) -> float:
     grown = copy.deepcopy(model).eval()
     grown.grow(list(donors), donors)
     grown.set_scales({name: pair for name, pair in scales.items() if name in trial.names})
     usual = grown.change_scale[[grown.names.index(name) for name in trial.names]]
-    predicted = grown(trial.window(0, trial.frames - 1))
-    return float(change_loss(predicted, trial.values, usual)[:, :, -1].mean())
+    values = trial.values
+    if trial.mask is not None:
+        values = torch.where(trial.mask[:, None, None], values, 0)
+    seen = replace(trial, values=values, static=None, static_fields=(), mask=None)
+    predicted = grown(seen.window(0, trial.frames - 1))
+    return float(change_loss(predicted, values, usual, trial.mask)[:, :, -1].mean())
