@@ -17,6 +17,8 @@ from mpp.errors import InputError
 from mpp.fields import Field, Role, known_field
 
 FIELD_GROUPS = ("t0_fields", "t1_fields", "t2_fields")
+ROW, COLUMN, BOTH = "first index", "second index", "both indices"
+"""Stored dims of a vector's or tensor's components, which no axis of a file is called."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,15 @@ def _stored(
     varying = np.broadcast_to(item.attrs.get("dim_varying", True), len(well.axes))
     used = [axis for axis, varies in zip(well.axes, varying, strict=True) if varies]
     ranks = len(well.axes)
-    ends = {0: [()], 1: [("i",)], 2: [("i", "j"), ("ij",)]}[order]
-    lengths = {**well.sizes, "i": ranks, "j": ranks, "ij": ranks**2}
+    ends = {0: [()], 1: [(ROW,)], 2: [(ROW, COLUMN), (BOTH,)]}[order]
+    single = {axis: f"single {axis}" for axis in well.axes if axis not in used}
+    lengths = {**well.sizes, ROW: ranks, COLUMN: ranks, BOTH: ranks**2}
+    lengths |= dict.fromkeys(single.values(), 1)
     for end in ends:
-        for space in (used, list(well.axes)):
+        for space in (used, [single.get(axis, axis) for axis in well.axes]):
             stored = (*leading, *space, *end)
-            shape = tuple(lengths[d] if d in used or d not in well.axes else 1 for d in stored)
-            if item.shape == shape:
-                return stored, {axis: 0 for axis in space if axis not in used}
+            if item.shape == tuple(lengths[dim] for dim in stored):
+                return stored, {dim: 0 for dim in space if dim not in used}
     expected = (*leading, *used, *ends[0])
     raise InputError(
         f"{where}: has the shape {item.shape}, expected the dims ({', '.join(expected)}) with the "
@@ -147,10 +150,10 @@ def _places(
         if repeats is not None and repeats(*places):
             continue
         names = tuple(axes[place] for place in places)
-        if "ij" in stored:
-            yield names, {"ij": places[0] * len(axes) + places[1]}
+        if BOTH in stored:
+            yield names, {BOTH: places[0] * len(axes) + places[1]}
         else:
-            yield names, dict(zip("ij", places, strict=False))
+            yield names, dict(zip((ROW, COLUMN), places, strict=False))
 
 
 def _scalars(well: WellFile) -> Iterator[tuple[str, xr.Variable]]:
