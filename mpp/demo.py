@@ -110,3 +110,34 @@ def story(plan: Plan) -> str:
         "frame. VRMSE is the error relative to the variation of the truth: 0 is perfect, 1 is no "
         "better than predicting the mean."
     ).replace("_", " ")
+
+
+def _simulate(
+    out: Path, datasets: Path, plan: Plan, bar: Bar
+) -> tuple[list[xr.Dataset], xr.Dataset, xr.Dataset]:
+    """Pretraining systems, the target's runs to train on, and its runs to test on."""
+    if not (datasets / TARGET).is_dir():
+        raise InputError(
+            f"{datasets}: expected the repository's folder of systems, with {TARGET} in it; give "
+            "it with --datasets"
+        )
+    wanted = [
+        *((name, out, plan.trajectories, plan.seed) for name in PRETRAINING),
+        (TARGET, out, plan.runs, plan.seed),
+        (TARGET, out / "test", plan.test_runs, plan.seed + TEST_SEED),
+    ]
+    opened = []
+    with solver_pool(default_workers()) as pool:
+        for name, folder, count, seed in wanted:
+            with bar(f"simulate {name}", count) as advance:
+                path = generate(
+                    datasets / name,
+                    folder,
+                    trajectories=count,
+                    resolution=plan.resolution,
+                    seed=seed,
+                    pool=pool,
+                    on_trajectory=lambda index, advance=advance: advance(index + 1),
+                )
+            opened.append(open_dataset(path))
+    return opened[:-2], opened[-2], opened[-1]

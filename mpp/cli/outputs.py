@@ -2,11 +2,14 @@
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
 
 from mpp.errors import InputError
+
+ENDINGS = (".nc", ".zarr")
 
 
 def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:
@@ -15,12 +18,15 @@ def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is at --out")
 
 
-def claim(out: Path, overwrite: bool) -> Path:
+def claim(out: Path, overwrite: bool, endings: Sequence[str] = ()) -> Path:
     """Check that ``out`` may be written, and make the folder that it goes into.
 
     Raises:
-        InputError: Something is there already and must not be replaced.
+        InputError: Something is there already and must not be replaced, or the name does not end
+            in one of ``endings``.
     """
+    if endings and out.suffix not in endings:
+        raise InputError(f"{out}: expected a name that ends in {' or '.join(endings)}")
     occupied = any(out.iterdir()) if out.is_dir() else out.exists()
     if occupied and not overwrite:
         raise InputError(f"{out} exists; choose another --out or add --overwrite")
@@ -41,7 +47,7 @@ def write(ds: xr.Dataset, out: Path) -> Path:
         shutil.rmtree(part, ignore_errors=True)
         ds.to_zarr(part, mode="w", consolidated=False)
     else:
-        raise InputError(f"{out}: expected a name that ends in .nc or .zarr")
+        raise InputError(f"{out}: expected a name that ends in {' or '.join(ENDINGS)}")
     if out.is_dir():
         shutil.rmtree(out)
     return part.replace(out)

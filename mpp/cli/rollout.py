@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mpp.cli.outputs import add_output, claim
+from mpp.cli.outputs import ENDINGS, add_output, claim
 from mpp.cli.parsing import CommandParser
 
 
@@ -22,6 +22,9 @@ def parser() -> CommandParser:
     made.add_argument(
         "--history", type=int, help="frames of each run to start from (default: the model's)"
     )
+    made.add_argument(
+        "--time-step", type=float, help="time between frames, for runs of one frame only"
+    )
     add_output(made, "file to write, .nc or .zarr")
     return made
 
@@ -34,19 +37,21 @@ def run(arguments: argparse.Namespace) -> None:
     from mpp.errors import InputError
     from mpp.rollout import with_truth
 
-    out: Path = claim(arguments.out, arguments.overwrite)
+    out: Path = claim(arguments.out, arguments.overwrite, ENDINGS)
     model = load(arguments.checkpoint)
     ds = open_dataset(arguments.data)
-    history = arguments.history or model.history
+    history = model.history if arguments.history is None else arguments.history
     available = ds.sizes["time"]
     if not 1 <= history <= available:
         raise InputError(
             f"{arguments.data}: a history of {history} frames was asked for, its runs have "
             f"{available}; choose --history between 1 and {available}"
         )
+    times = ds["time"].values
+    step = float(times[1] - times[0]) if available > 1 else arguments.time_step
     with progress("rollout", arguments.steps) as advance:
         predicted = rollout(
-            model, ds.isel(time=slice(0, history)), arguments.steps, progress=advance
+            model, ds.isel(time=slice(0, history)), arguments.steps, step, progress=advance
         )
     known = min(arguments.steps, available - history)
     if known == arguments.steps:

@@ -57,11 +57,11 @@ class Block(nn.Module):
         axes: Sequence[Axis],
         cache: Cache | None,
     ) -> tuple[Float[Tensor, "sample time *patch width"], Cache]:
-        past, cache = self.time(self.time_norm(tokens), cache)
+        past, kept = self.time(self.time_norm(tokens), cache)
         tokens = tokens + past
         tokens = tokens + self.space(self.space_norm(tokens), axes)
         hidden = functional.gelu(self.mlp_in(self.mlp_norm(tokens)))
-        return tokens + self.mlp_out(hidden), cache
+        return tokens + self.mlp_out(hidden), kept
 
 
 class AxialTransformer(Surrogate):
