@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def write(ds: xr.Dataset, out: Path) -> Path:
         ds.to_netcdf(part, engine="h5netcdf")
     elif out.suffix == ".zarr":
         shutil.rmtree(part, ignore_errors=True)
-        ds.to_zarr(part, mode="w", consolidated=False)
+        with warnings.catch_warnings():
+            # zarr warns of stores with consolidated metadata, xarray of stores without it.
+            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not")
+            ds.to_zarr(part, mode="w", consolidated=True)
     else:
         raise InputError(f"{out}: expected a name that ends in {' or '.join(ENDINGS)}")
     if out.is_dir():

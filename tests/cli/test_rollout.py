@@ -1,0 +1,112 @@
+"""Laws of the command: frames that go on in time, the truth beside them, a whole file or none."""
+
+import pytest
+import torch
+import xarray as xr
+
+from mpp.cli.main import main
+from mpp.model.axial import AxialTransformer
+from mpp.schema import example
+from mpp.weights import save
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    torch.manual_seed(0)
+    made = AxialTransformer(("tracer", "velocity_x"), 3, 16, 2, 1, 8, coarse=2)
+    made.card = {"systems": ["example"], "fields": {"tracer": {"units": "kg m-3"}}}
+    return save(made, tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def data(tmp_path):
+    example((8, 8), frames=8).to_netcdf(tmp_path / "runs.nc", engine="h5netcdf")
+    return tmp_path / "runs.nc"
+
+
+def call(checkpoint, data, out, steps=3, *more: str) -> int:
+    words = ["--checkpoint", checkpoint, "--data", data, "--steps", steps, "--out", out, *more]
+    return main(["rollout", *map(str, words)])
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+def test_the_frames_go_on_where_the_history_ends(checkpoint, data, tmp_path, ending):
+    out = tmp_path / "new" / f"future.{ending}"
+    assert call(checkpoint, data, out) == 0
+    with xr.open_dataset(out) as future:
+        # Three frames of history, at times 0, 1 and 2.
+        assert future["time"].values.tolist() == [3, 4, 5]
+        truth = example((8, 8), frames=8)["tracer"].isel(time=slice(3, 6))
+        assert abs(future["truth_tracer"].values - truth.values).max() < 1e-6
+        assert future["tracer"].attrs["units"] == "kg m-3"
+        assert len(future.attrs["checkpoint"]) == 64
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_beyond_the_data_there_is_no_truth(checkpoint, data, tmp_path):
+    assert call(checkpoint, data, tmp_path / "far.nc", 6) == 0
+    with xr.open_dataset(tmp_path / "far.nc") as future:
+        assert future.sizes["time"] == 6
+        assert "truth_tracer" not in future
+
+
+def test_a_history_of_one_frame_takes_its_step_from_the_data(checkpoint, data, tmp_path):
+    assert call(checkpoint, data, tmp_path / "one.nc", 2, "--history", "1") == 0
+    with xr.open_dataset(tmp_path / "one.nc") as future:
+        assert future["time"].values.tolist() == [1, 2]
+
+
+def test_a_single_frame_takes_the_step_that_is_given(checkpoint, data, tmp_path, capsys):
+    example((8, 8), frames=1).to_netcdf(tmp_path / "start.nc", engine="h5netcdf")
+    start, more = tmp_path / "start.nc", ("--history", "1")
+    assert call(checkpoint, start, tmp_path / "one.nc", 2, *more) == 2
+    assert "time_step" in capsys.readouterr().err
+    assert call(checkpoint, start, tmp_path / "one.nc", 2, *more, "--time-step", "0.5") == 0
+    with xr.open_dataset(tmp_path / "one.nc") as future:
+        assert future["time"].values.tolist() == [0.5, 1]
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+def test_an_existing_result_is_kept_unless_told(checkpoint, data, tmp_path, capsys, ending):
+    out = tmp_path / f"future.{ending}"
+    assert call(checkpoint, data, out, 2) == 0
+    assert call(checkpoint, data, out, 3) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    with xr.open_dataset(out) as future:
+        assert future.sizes["time"] == 2
+    assert call(checkpoint, data, out, 3, "--overwrite") == 0
+    with xr.open_dataset(out) as future:
+        assert future.sizes["time"] == 3
+
+
+@pytest.mark.parametrize(
+    ("steps", "more", "message"),
+    [
+        (0, (), "give at least 1"),
+        (2, ("--history", "0"), "between 1 and 8"),
+        (2, ("--history", "9"), "between 1 and 8"),
+        (2, ("--out", "future.txt"), "ends in .nc or .zarr"),
+        (2, ("--checkpoint", "nowhere"), "expected a checkpoint folder"),
+        (2, ("--data", "nowhere.nc"), "nowhere.nc"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    checkpoint, data, tmp_path, capfd, monkeypatch, steps, more, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert call(checkpoint, data, "future.nc", steps, *more) == 2
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("mpp ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "future.nc").exists()
+
+
+def test_a_wrong_ending_is_refused_before_anything_is_read(capsys):
+    assert call("nowhere", "nowhere.nc", "future.txt") == 2
+    assert "ends in .nc or .zarr" in capsys.readouterr().err
+
+
+def test_a_field_the_model_does_not_know_is_named(checkpoint, tmp_path, capsys):
+    example((8, 8)).rename(tracer="height").to_netcdf(tmp_path / "h.nc", engine="h5netcdf")
+    assert call(checkpoint, tmp_path / "h.nc", tmp_path / "future.nc") == 2
+    assert "no field height" in capsys.readouterr().err
