@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         table.add_row(key.replace("_", " "), _readable(value))
     table.add_row("sha256", found["sha256"])
     table.add_row("written by", f"mpp {found['mpp']}, format {found['format']}")
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _readable(value: object) -> str:
