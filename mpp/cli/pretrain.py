@@ -38,7 +38,7 @@ def run(arguments: Any) -> None:
     """Run the command."""
     from mpp import open_dataset, pretrain, save
 
-    options = parser().instantiate_classes(arguments).as_dict()
+    options = parser().instantiate(arguments).as_dict()
     out: Path = claim(options.pop("out"), options.pop("overwrite") or options["resume"])
     options.pop("config")
     datasets = [open_dataset(path) for path in options.pop("data")]
