@@ -67,7 +67,7 @@ def rollout(
     return result.assign(steady).assign_attrs(provenance(model, history, batch.frames))
 
 
-def provenance(model: Surrogate, history: xr.Dataset, frames: int) -> dict[str, str | int]:
+def provenance(model: Surrogate, history: xr.Dataset, frames: int) -> dict[str, str | int | float]:
     """Attributes that say how a rollout was made."""
     kept = {key: value for key, value in history.attrs.items() if key in ("system", "source")}
     return {

@@ -22,14 +22,7 @@ def test_the_table_says_model_fields_data_size_and_hash(checkpoint, capsys):
     assert main(["inspect", str(checkpoint)]) == 0
     shown = capsys.readouterr().out
     digest = json.loads((checkpoint / "model.json").read_text())["sha256"]
-    words = [
-        "AxialTransformer",
-        "parameters",
-        "width 16",
-        "example",
-        "tracer [kg m-3]",
-        digest[:40],
-    ]
+    facts = ["AxialTransformer", "parameters", "width 16", "example", "tracer [kg m-3]"]
     assert [word for word in [*facts, digest[:40]] if word not in shown] == []
 
 
