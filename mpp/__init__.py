@@ -1,8 +1,6 @@
 """Pretrain one model on many kinds of physics, then finetune it on your own simulations."""
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mpp.errors import InputError
@@ -10,9 +8,9 @@ from mpp.errors import InputError
 if TYPE_CHECKING:
     from mpp.batch import Batch
     from mpp.data.open import open_dataset
-    from mpp.evaluate import evaluate
+    from mpp.evaluation import evaluate
     from mpp.finetuning import finetune
-    from mpp.rollout import rollout
+    from mpp.rollouts import rollout
     from mpp.train.pretrain import pretrain
     from mpp.viz.figures import figures
     from mpp.weights import load, save
@@ -34,13 +32,13 @@ __all__ = [
 
 _HOMES = {
     "Batch": "mpp.batch",
-    "evaluate": "mpp.evaluate",
+    "evaluate": "mpp.evaluation",
     "figures": "mpp.viz.figures",
     "finetune": "mpp.finetuning",
     "load": "mpp.weights",
     "open_dataset": "mpp.data.open",
     "pretrain": "mpp.train.pretrain",
-    "rollout": "mpp.rollout",
+    "rollout": "mpp.rollouts",
     "save": "mpp.weights",
 }
 
@@ -50,14 +48,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'mpp' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-class _Package(ModuleType):
-    """Keeps ``mpp.rollout`` a function, though importing the module of that name would hide it."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -33,12 +33,12 @@ class Axis:
         return self.boundary[0] == "periodic"
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, Axis) and (self.name, self.units, self.boundary) == (
-            other.name,
-            other.units,
-            other.boundary,
+        if not isinstance(other, Axis):
+            return NotImplemented
+        mine, theirs = (
+            (axis.name, axis.units, axis.boundary, *axis.points) for axis in (self, other)
         )
-        return same and np.array_equal(self.points, other.points)
+        return mine == theirs
 
 
 @dataclass(frozen=True)

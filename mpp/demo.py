@@ -17,11 +17,11 @@ import xarray as xr
 from mpp.data.generate import default_workers, generate, solver_pool
 from mpp.data.open import open_dataset
 from mpp.errors import InputError
-from mpp.evaluate import evaluate
+from mpp.evaluation import evaluate
 from mpp.finetuning import finetune
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
-from mpp.rollout import rollout, with_truth
+from mpp.rollouts import rollout, with_truth
 from mpp.schema import fields
 from mpp.train.pretrain import pretrain
 from mpp.viz.demo import demo_page

@@ -24,7 +24,7 @@ def finetune(
     max_steps: int = 500,
     lr: float = 5e-3,
     weight_decay: float = 0.01,
-    batch_size: int = 8,
+    batch_size: int = 4,
     seed: int = 0,
     workers: int = 0,
     precision: Precision = "32-true",

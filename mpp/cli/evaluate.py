@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     from rich.progress import Progress
 
     from mpp.data.open import open_dataset
-    from mpp.evaluate import evaluate
+    from mpp.evaluation import evaluate
     from mpp.metrics import table
     from mpp.weights import load
 

@@ -21,7 +21,7 @@ def parser() -> CommandParser:
     made.add_argument("--mode", choices=["full"], default="full", help="what trains: everything")
     made.add_argument("--max-steps", type=int, default=500, help="optimizer steps (default 500)")
     made.add_argument("--lr", type=float, default=5e-3, help="learning rate (default 0.005)")
-    made.add_argument("--batch-size", type=int, default=8, help="windows in a batch (default 8)")
+    made.add_argument("--batch-size", type=int, default=4, help="windows in a batch (default 4)")
     made.add_argument("--seed", type=int, default=0, help="fixes split and order (default 0)")
     made.add_argument(
         "--precision", choices=["32-true", "bf16-mixed"], default="32-true", help="of the training"

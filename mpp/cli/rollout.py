@@ -11,7 +11,7 @@ def parser() -> CommandParser:
     """Options of the command."""
     made = CommandParser(
         "rollout",
-        "Step every run of a dataset forward from its first frames. Where the dataset goes on, "
+        "Step every run of a dataset forward from its first frames. Where the dataset reaches as far, "
         "the truth is written beside the prediction.",
         "mpp rollout --checkpoint demo/finetuned --data demo/data/swift_hohenberg.nc --steps 16 "
         "--out rollout.nc",
@@ -32,10 +32,10 @@ def parser() -> CommandParser:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from mpp import load, open_dataset, rollout
-    from mpp.cli.outputs import write
     from mpp.cli.progress import progress
+    from mpp.data.convert import write
     from mpp.errors import InputError
-    from mpp.rollout import with_truth
+    from mpp.rollouts import with_truth
 
     out: Path = claim(arguments.out, arguments.overwrite, ENDINGS)
     model = load(arguments.checkpoint)
@@ -56,4 +56,4 @@ def run(arguments: argparse.Namespace) -> None:
     known = min(arguments.steps, available - history)
     if known == arguments.steps:
         predicted = with_truth(predicted, ds)
-    write(predicted, out)
+    write(predicted, out, overwrite=arguments.overwrite)

@@ -86,7 +86,7 @@ class AxialTransformer(Surrogate):
         width: int = 128,
         heads: int = 4,
         depth: int = 4,
-        hidden: int = 32,
+        hidden: int = 64,
         fine: int = 2,
         coarse: int = 4,
         ranks: Sequence[int] = (2,),
@@ -142,8 +142,8 @@ class AxialTransformer(Surrogate):
             self.names.index((donors or {})[name]) if name in (donors or {}) else None
             for name in new
         ]
-        for module in (*self.embed.values(), *self.readout.values()):
-            module.grow(rows)
+        for end in (*self.embed.values(), *self.readout.values()):
+            end.grow(rows)  # type: ignore[operator]  # each is one of our two ends
         self.speed = nn.Parameter(grown(self.speed, rows, torch.zeros))
         for name in ("value_scale", "change_scale"):
             scale = getattr(self, name)
@@ -157,7 +157,7 @@ class AxialTransformer(Surrogate):
     def advance(
         self, batch: Batch, state: State | None
     ) -> tuple[Float[Tensor, "sample time field *space"], State]:
-        """Predict after each frame of the batch; its frames follow those that ``state`` has seen."""
+        """Predict after each frame of the batch; they follow those that ``state`` has seen."""
         rank, grid = self._rank(batch), (1,) * len(batch.axes)
         fields = self._rows(batch.names, batch)
         values = batch.values

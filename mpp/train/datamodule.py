@@ -37,7 +37,7 @@ class MixtureData(L.LightningDataModule):
         training: Sequence[xr.Dataset],
         validation: Sequence[xr.Dataset],
         history: int = 8,
-        batch_size: int = 8,
+        batch_size: int = 4,
         weights: Sequence[float] | None = None,
         seed: int = 0,
         workers: int = 0,

@@ -85,11 +85,11 @@ class MuonAdamW(torch.optim.Optimizer):
             alike = list(same)
             updates = []
             for parameter in alike:
-                state = self.state[parameter]
+                state, gradient = self.state[parameter], _gradient(parameter)
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                updates.append(parameter.grad.lerp(state["momentum"], group["momentum"]))
+                state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                updates.append(gradient.lerp(state["momentum"], group["momentum"]))
             steps = orthogonalize(torch.stack(updates))
             size = 0.2 * max(alike[0].shape) ** 0.5
             for parameter, step in zip(alike, steps, strict=True):
@@ -99,19 +99,24 @@ class MuonAdamW(torch.optim.Optimizer):
     def _step_others(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         first, second = group["betas"]
         for parameter in parameters:
-            state = self.state[parameter]
+            state, gradient = self.state[parameter], _gradient(parameter)
             if not state:
                 state["step"] = torch.zeros((), dtype=torch.float64)
                 state["mean"] = torch.zeros_like(parameter)
                 state["square"] = torch.zeros_like(parameter)
             state["step"] += 1
             count = state["step"].item()
-            state["mean"].lerp_(parameter.grad, 1 - first)
-            state["square"].lerp_(parameter.grad.square(), 1 - second)
+            state["mean"].lerp_(gradient, 1 - first)
+            state["square"].lerp_(gradient.square(), 1 - second)
             mean = state["mean"] / (1 - first**count)
             root = (state["square"] / (1 - second**count)).sqrt()
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.addcdiv_(mean, root + 1e-8, value=-group["lr"])
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None  # the callers chose those that have one
+    return parameter.grad
 
 
 def _shape(parameter: nn.Parameter) -> tuple[int, ...]:
@@ -120,11 +125,9 @@ def _shape(parameter: nn.Parameter) -> tuple[int, ...]:
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Parameters of a model that Muon is for (weights of linear layers), and the others."""
-    matrices = [
-        module.weight
-        for module in model.modules()
-        if isinstance(module, nn.Linear) and module.weight.requires_grad
-    ]
-    chosen = {id(parameter) for parameter in matrices}
-    others = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    weights = {id(module.weight) for module in linear}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if id(parameter) in weights]
+    others = [parameter for parameter in trained if id(parameter) not in weights]
     return matrices, others

@@ -21,7 +21,7 @@ def pretrain(
     out: Path,
     model: Callable[[Sequence[str]], Surrogate] = AxialTransformer,
     history: int = 8,
-    batch_size: int = 8,
+    batch_size: int = 4,
     weights: Sequence[float] | None = None,
     held_out: float = 0.15,
     max_steps: int = 2000,

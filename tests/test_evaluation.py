@@ -10,7 +10,7 @@ from torch import nn
 
 from mpp import schema
 from mpp.errors import InputError
-from mpp.evaluate import evaluate
+from mpp.evaluation import evaluate
 from mpp.model.surrogate import Persistence, Surrogate
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Persistence, Surrogate
-from mpp.rollout import rollout, with_truth
+from mpp.rollouts import rollout, with_truth
 from mpp.schema import example, names, validate
 
 
