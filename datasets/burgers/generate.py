@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from mpp.data.periodic import random_series, rollout
+from mpp.data.periodic import rollout
 from mpp.data.system import System
+from mpp.data.waves import random_series
 
 
 def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Dataset:
@@ -30,5 +31,6 @@ def _solve(
     system: System, velocity: Float[Array, "2 x y"], viscosity: Float[Array, ""]
 ) -> Float[Array, "frame 2 x y"]:
     points = velocity.shape[-1]
-    stepper = ex.stepper.Burgers(2, system.extent, points, system.step, diffusivity=viscosity)
+    step = system.courant_step(points)
+    stepper = ex.stepper.Burgers(2, system.extent, points, step, diffusivity=viscosity)
     return rollout(system, stepper, velocity)

@@ -12,9 +12,9 @@ import xarray as xr
 from clawpack import riemann
 from jaxtyping import Float
 
-from mpp.data.periodic import random_series
 from mpp.data.system import System
 from mpp.data.volumes import rollout
+from mpp.data.waves import random_series
 
 
 def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Dataset:

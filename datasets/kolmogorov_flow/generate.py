@@ -2,7 +2,7 @@
 
     ∂u/∂t + (u·∇)u = -∇p + ν Δu - λ u + f sin(k y) e_x,    ∇·u = 0,    on [0, 2π)²,
 
-with viscosity ν, drag λ and forcing wavenumber k, solved for the vorticity ω = ∂u_y/∂x - ∂u_x/∂y.
+with viscosity ν, drag λ and forcing wavenumber k, solved for the vorticity.
 """
 
 import equinox as eqx
@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from mpp.data.periodic import random_series, rollout
+from mpp.data.periodic import rollout
 from mpp.data.system import System
+from mpp.data.waves import random_series
 
 
 def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Dataset:
@@ -29,15 +30,16 @@ def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Da
 def _solve(
     system: System, vorticity: Float[Array, "1 x y"], numbers: dict[str, Array]
 ) -> Float[Array, "frame 2 x y"]:
-    # Exponax's vorticity is the negative of ours: its velocity is (∂ψ/∂y, -∂ψ/∂x) with Δψ = ω.
+    # Exponax's vorticity is ∂u_x/∂y - ∂u_y/∂x, so that its velocity is (∂ψ/∂y, -∂ψ/∂x) with
+    # Δψ = ω, and its force points along -sin(k y).
     stepper = ex.stepper.KolmogorovFlowVorticity(
         2,
         system.extent,
         vorticity.shape[-1],
-        system.step,
+        system.courant_step(vorticity.shape[-1]),
         diffusivity=numbers["viscosity"],
         injection_mode=numbers["forcing_wavenumber"],
-        injection_scale=system.constants["forcing"],
+        injection_scale=-system.constants["forcing"],
         drag=-system.constants["drag"],
         order=4,  # order 2 amplifies waves that are carried along without friction
     )

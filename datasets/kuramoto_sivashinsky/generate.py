@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Complex, Float
 
-from mpp.data.periodic import random_series, rollout
+from mpp.data.periodic import rollout
 from mpp.data.system import System
+from mpp.data.waves import random_series
 
 
 class IsotropicKuramotoSivashinsky(ex.stepper.KuramotoSivashinsky):

@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from mpp.data.periodic import random_series, rollout
+from mpp.data.periodic import rollout
 from mpp.data.system import System
+from mpp.data.waves import random_series
 
 
 def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Dataset:

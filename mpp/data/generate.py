@@ -1,6 +1,7 @@
 """Run a solver many times, spread over processes, into one canonical NetCDF file."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -27,7 +28,7 @@ def solver_pool(workers: int) -> ProcessPoolExecutor:
     pool and so import JAX once.
     """
     return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_use_one_thread
+        workers, mp_context=get_context("spawn"), initializer=_prepare_worker
     )
 
 
@@ -95,7 +96,9 @@ def generate(
     return path
 
 
-def _use_one_thread() -> None:
+def _prepare_worker() -> None:
+    """One thread, and no say in interrupts: the calling process decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["JAX_PLATFORMS"] = "cpu"
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -122,6 +125,8 @@ def _prepare(path: Path, overwrite: bool) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path.parent}: cannot make this folder ({error.strerror})") from error
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path.parent}: no permission to write there; choose another --out")
     return path
 
 

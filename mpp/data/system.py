@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
-from math import exp, log
+from math import ceil, exp, log
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,9 +118,9 @@ class System:
         """A value for every parameter."""
         return {name: span.draw(rng) for name, span in self.parameters.items()}
 
-    def substeps(self, duration: float) -> int:
-        """How many of the solver's steps make up a duration."""
-        return round(duration / self.step)
+    def courant_step(self, points: int) -> float:
+        """The step for waves that are carried along: shorter on a grid finer than the default's."""
+        return self.step / ceil(points / (self.resolution * self.refinement))
 
     def rng(self, seed: int, index: int) -> np.random.Generator:
         """The generator of one trajectory, whatever else is generated beside it."""

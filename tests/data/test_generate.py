@@ -155,6 +155,24 @@ def test_existing_file_needs_overwrite(sines: Path, tmp_path: Path, pool: Execut
     assert xr.load_dataset(path).sizes["sample"] == 1
 
 
+def test_unusable_output_folder_is_refused(
+    sines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot make this folder"):
+        generate(sines, tmp_path / "file")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InputError, match="no permission to write there"):
+        generate(sines, tmp_path / "out")
+
+
+def test_step_shortens_on_finer_grids_only(sines: Path) -> None:
+    system = load_system(sines)  # step 0.1 on 8 points stored of 16
+    assert system.courant_step(8) == system.courant_step(16) == 0.1
+    assert system.courant_step(32) == 0.05
+    assert system.courant_step(40) == pytest.approx(0.1 / 3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

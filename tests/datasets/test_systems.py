@@ -1,0 +1,237 @@
+"""Laws of the generated physics, from short runs of every system on small grids."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from mpp import schema
+from mpp.data.generate import generate, solver_pool
+from mpp.data.system import load_system
+
+FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("datasets/*/spec.yaml"))
+ROOT = FOLDERS[0].parent
+Run = Callable[..., xr.Dataset]
+
+SHORT: dict[str, dict[str, Any]] = {
+    "gray_scott": {"burn_in": 80, "interval": 40},
+    "kolmogorov_flow": {"burn_in": 1},
+    "kuramoto_sivashinsky": {"burn_in": 4},
+    "swift_hohenberg": {"burn_in": 1.5},
+    "burgers": {"refinement": 1},
+}
+"""What makes a run short: its burn-in, mostly. Every run has six frames."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Runs of a system with parts of its specification replaced; the same run is made only once."""
+    made: dict[str, xr.Dataset] = {}
+    with solver_pool(1) as pool:
+
+        def once(name: str, trajectories: int = 2, seed: int = 0, **changes: Any) -> xr.Dataset:
+            spec = yaml.safe_load((ROOT / name / "spec.yaml").read_text(encoding="utf-8"))
+            require(spec["solver"])
+            spec |= {"frames": 6} | SHORT.get(name, {}) | changes
+            key = yaml.safe_dump([name, trajectories, seed, spec])
+            if key not in made:
+                folder = tmp_path_factory.mktemp("system") / name
+                folder.mkdir()
+                (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
+                shutil.copy(ROOT / name / "generate.py", folder)
+                size = load_system(folder).least_resolution
+                options = {"trajectories": trajectories, "seed": seed, "resolution": size}
+                made[key] = xr.load_dataset(generate(folder, folder / "out", pool=pool, **options))
+            return made[key]
+
+        yield once
+
+
+def require(solver: str) -> None:
+    if find_spec(solver) is None:
+        pytest.skip(f"{solver} is not installed")
+
+
+def fixed(**parameters: float) -> dict[str, dict[str, float]]:
+    return {name: {"low": value, "high": value} for name, value in parameters.items()}
+
+
+def mean(values: xr.DataArray) -> xr.DataArray:
+    return values.astype("float64").mean(["x", "y"])
+
+
+def error(ds: xr.Dataset, truth: xr.Dataset) -> float:
+    """Largest root mean square error of a frame, relative to the truth's standard deviation."""
+    worst = [
+        np.sqrt(mean((ds[name] - truth[name]) ** 2) / truth[name].std(["x", "y"]) ** 2).max()
+        for name in schema.names(truth)
+    ]
+    return float(max(worst))
+
+
+def wavenumbers(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    points = ds.sizes["x"]
+    number = 2 * np.pi * np.fft.fftfreq(points, float(ds.x[1] - ds.x[0]))
+    return number[:, None], number[None, :]
+
+
+SLOW = {"gray_scott", "kolmogorov_flow", "kuramoto_sivashinsky", "swift_hohenberg"}
+SYSTEMS = [
+    pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
+    for path in FOLDERS
+]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_runs_are_canonical_finite_and_differ(run: Run, name: str) -> None:
+    ds = run(name)
+    assert schema.validate(ds) == []
+    assert schema.check_values(ds) == []
+    assert set(load_system(ROOT / name).parameters) == set(schema.names(ds, "parameter"))
+    first, second = ds.isel(sample=0), ds.isel(sample=1)
+    assert error(first, second) > 0.3
+    start, end = ds.isel(time=[0]), ds.isel(time=[-1]).assign_coords(time=ds.time[:1])
+    assert error(start, end) > 0.05
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_runs_repeat_bit_for_bit(run: Run, name: str) -> None:
+    alone = run(name, trajectories=1)
+    xr.testing.assert_identical(alone, run(name).isel(sample=[0]))
+
+
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
+def test_folder_is_complete(path: Path) -> None:
+    card = (path / "card.md").read_text(encoding="utf-8")
+    system = load_system(path)
+    for word in (*system.fields, *system.parameters, system.licence, "picture.png", "mpp generate"):
+        assert word in card, f"{path.name}/card.md does not mention {word}"
+    assert (path / "picture.png").stat().st_size < 120_000
+    assert not list(path.parent.rglob("__init__.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("gray_scott", 0.03),
+        ("kolmogorov_flow", 0.01),
+        ("burgers", 0.01),
+        ("fitzhugh_nagumo", 0.001),
+        ("kuramoto_sivashinsky", 0.03),
+        ("swift_hohenberg", 0.02),
+    ],
+)
+def test_shorter_steps_change_little(run: Run, name: str, tolerance: float) -> None:
+    step = load_system(ROOT / name).step
+    shorter = step / 10 if name == "fitzhugh_nagumo" else step / 2
+    assert error(run(name), run(name, step=shorter)) < tolerance
+
+
+@pytest.mark.slow
+def test_gray_scott_concentrations_stay_within_bounds_and_alive(run: Run) -> None:
+    ds = run("gray_scott", trajectories=4, burn_in=400)
+    assert ds.concentration_a.min() > 0
+    assert ds.concentration_a.max() < 1.01
+    assert ds.concentration_b.min() > -0.01
+    assert (ds.concentration_b.isel(time=-1).std(["x", "y"]) > 0.03).all()
+
+
+@pytest.mark.slow
+def test_kolmogorov_velocity_is_free_of_divergence(run: Run) -> None:
+    ds = run("kolmogorov_flow")
+    kx, ky = wavenumbers(ds)
+    u, v = (np.fft.fft2(ds[name].astype("float64")) for name in ("velocity_x", "velocity_y"))
+    divergence, gradient = kx * u + ky * v, np.abs(kx * u) + np.abs(ky * v)
+    assert np.abs(divergence).max() < 1e-5 * gradient.max()
+
+
+@pytest.mark.slow
+def test_kolmogorov_flow_is_laminar_where_viscous(run: Run) -> None:
+    # Where u = U sin(k y) the advection vanishes: 0 = -nu k^2 U - drag U + f, f = 1, drag = 0.1.
+    parameters = fixed(viscosity=1.0, forcing_wavenumber=2)
+    ds = run("kolmogorov_flow", trajectories=1, burn_in=10, parameters=parameters)
+    expected = np.sin(2 * ds.y) / (1.0 * 2**2 + 0.1)
+    np.testing.assert_allclose(ds.velocity_x, expected.broadcast_like(ds.velocity_x), atol=1e-4)
+    np.testing.assert_allclose(ds.velocity_y, 0, atol=1e-4)
+
+
+def test_burgers_speed_and_energy_only_fall(run: Run) -> None:
+    ds = run("burgers")
+    for name in ("velocity_x", "velocity_y"):  # each component obeys a maximum principle
+        peak = np.abs(ds[name]).max(["x", "y"]).values
+        assert (np.diff(peak) < 0.02 * peak[:, :1]).all()
+    rough = mean(ds.velocity_x**2 + ds.velocity_y**2).values
+    assert (np.diff(rough) < 0).mean() > 0.9
+
+
+def test_fitzhugh_nagumo_walls_let_nothing_through(run: Run) -> None:
+    # Averaged over the square diffusion drops out: d<v>/dt = <u> - <v>.
+    ds = run("fitzhugh_nagumo", interval=0.02)
+    u, v = mean(ds.activator).values, mean(ds.inhibitor).values
+    slope = (v[:, 2:] - v[:, :-2]) / (2 * 0.02)
+    np.testing.assert_allclose(slope, (u - v)[:, 1:-1], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_kuramoto_sivashinsky_mean_stays_zero(run: Run) -> None:
+    ds = run("kuramoto_sivashinsky")
+    assert np.abs(mean(ds.displacement)).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_swift_hohenberg_free_energy_falls(run: Run) -> None:
+    # The equation is the gradient flow of
+    # F = <-r/2 phi^2 + ((1 + lap) phi)^2 / 2 - g/3 phi^3 + phi^4 / 4>.
+    ds = run("swift_hohenberg")
+    phi = ds.order_parameter.astype("float64")
+    kx, ky = wavenumbers(ds)
+    bent = phi.copy(data=np.fft.ifft2((1 - kx**2 - ky**2) * np.fft.fft2(phi)).real)
+    energy = mean(
+        -ds.growth_rate / 2 * phi**2
+        + bent**2 / 2
+        - ds.quadratic_coefficient / 3 * phi**3
+        + phi**4 / 4
+    )
+    assert (energy.diff("time") < 0).all()
+
+
+def test_shallow_water_keeps_its_mass_and_symmetry(run: Run) -> None:
+    parameters = fixed(radius=0.6, dam_height=2.0, centre_x=0.0, centre_y=0.0)
+    ds = run("shallow_water", trajectories=1, parameters=parameters)
+    mass = mean(ds.height).values  # no wave has reached a side by t = 0.3
+    np.testing.assert_allclose(mass, mass[0, 0], rtol=1e-5)
+    # A disc of 2 on 1, of area pi 0.6^2 in a square of side 5.
+    assert mass[0, 0] == pytest.approx(1 + np.pi * 0.36 / 25, rel=1e-3)
+    mirrored = ds.isel(x=slice(None, None, -1))
+    np.testing.assert_allclose(ds.height, mirrored.height, atol=1e-5)
+    np.testing.assert_allclose(ds.velocity_x, -mirrored.velocity_x, atol=1e-5)
+    np.testing.assert_allclose(ds.velocity_y, mirrored.velocity_y, atol=1e-5)
+
+
+def test_euler_conserves_mass_momentum_and_energy(run: Run) -> None:
+    ds = run("euler").astype("float64")
+    kinetic = ds.density * (ds.velocity_x**2 + ds.velocity_y**2) / 2
+    energy = ds.pressure / 0.4 + kinetic
+    for conserved in (ds.density, ds.density * ds.velocity_x, ds.density * ds.velocity_y, energy):
+        total = mean(conserved).values
+        np.testing.assert_allclose(total - total[:, :1], 0, atol=1e-5)
+    assert (ds.density > 0).all()
+    assert (ds.pressure > 0).all()
+
+
+def test_clawpack_leaves_no_file_behind(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("clawpack")
+    monkeypatch.chdir(tmp_path)
+    system = tmp_path / "elsewhere"
+    generate(ROOT / "shallow_water", system, trajectories=1, resolution=32, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+    assert [path.name for path in system.iterdir()] == ["shallow_water.nc"]
