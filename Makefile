@@ -1,6 +1,8 @@
 # The words that people and CI use. Everything is installed into .venv, at the pinned versions.
 PYTHON ?= python3.11
 VENV = .venv
+# One process a core with one thread each: small tensors gain nothing from more.
+PYTEST = OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --dist loadfile
 PIP = $(VENV)/bin/pip install --quiet --constraint constraints.txt
 
 .PHONY: demo test lint unit clean
@@ -9,10 +11,10 @@ demo: $(VENV)/simulate
 	$(VENV)/bin/mpp demo --out demo --overwrite
 
 test: lint $(VENV)/dev
-	$(VENV)/bin/pytest
+	$(PYTEST)
 
 unit: $(VENV)/dev
-	$(VENV)/bin/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .

@@ -55,8 +55,8 @@ class Plan:
     runs: int = 4
     test_runs: int = 8
     resolution: int = 64
-    pretrain_steps: int = 400
-    finetune_steps: int = 80
+    pretrain_steps: int = 500
+    finetune_steps: int = 100
     lead: int = 20
     seed: int = 0
 

@@ -11,7 +11,7 @@ def parser() -> CommandParser:
     """Options of the command."""
     made = CommandParser(
         "rollout",
-        "Step every run of a dataset forward from its first frames. Where the dataset reaches as far, "
+        "Step every run of a dataset forward from its first frames. Where the data reaches as far, "
         "the truth is written beside the prediction.",
         "mpp rollout --checkpoint demo/finetuned --data demo/data/swift_hohenberg.nc --steps 16 "
         "--out rollout.nc",
