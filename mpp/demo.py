@@ -83,7 +83,12 @@ def demo(out: Path, datasets: Path, plan: Plan, bar: Bar) -> xr.Dataset:
     models: dict[str, Surrogate] = {}
     for name, model in {"finetuned": start, "scratch": fresh}.items():
         models[name] = finetune(
-            model, target, out / name, max_steps=plan.finetune_steps, seed=plan.seed
+            model,
+            target,
+            out / name,
+            max_steps=plan.finetune_steps,
+            seed=plan.seed,
+            task=f"train {name}",
         )
         save(models[name], out / name)
     with bar("score", 100) as advance:

@@ -30,6 +30,7 @@ def finetune(
     precision: Precision = "32-true",
     validate_every: int = 50,
     resume: bool = False,
+    task: str = "finetune",
 ) -> AxialTransformer:
     """Adapt a copy of a model to the runs of one system; the model given stays as it is.
 
@@ -51,6 +52,7 @@ def finetune(
         precision: ``32-true`` or ``bf16-mixed``.
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``.
+        task: What the progress bar calls it.
 
     Returns:
         The adapted model with the best weights by validation, its card filled in.
@@ -78,6 +80,7 @@ def finetune(
             data,
             folder,
             max_steps,
+            task,
             precision,
             validate_every=validate_every,
             resume=resume,

@@ -11,12 +11,13 @@ from typing import Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from mpp.errors import require_at_least
 from mpp.train.datamodule import MixtureData
 from mpp.train.modules import TrainingModule
+from mpp.train.progress import TrainingBar
 
 CHECKPOINTS, LAST = "checkpoints", Path("last.ckpt")
 Precision = Literal["32-true", "bf16-mixed"]
@@ -27,6 +28,7 @@ def fit(
     data: MixtureData,
     out: Path,
     max_steps: int,
+    task: str = "train",
     precision: Precision = "32-true",
     accumulate: int = 1,
     validate_every: int = 100,
@@ -40,6 +42,7 @@ def fit(
         data: What to train it on.
         out: Folder of this run.
         max_steps: Optimizer steps.
+        task: What the progress bar calls it.
         precision: As Lightning names it: ``32-true``, ``bf16-mixed``.
         accumulate: Batches an optimizer step; the mixture changes from batch to batch.
         validate_every: Optimizer steps between validations and checkpoints, at most; they are
@@ -71,7 +74,8 @@ def fit(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, every),
-        callbacks=[*checkpoints, LearningRateMonitor("step"), RichProgressBar(leave=True)],
+        callbacks=[*checkpoints, LearningRateMonitor("step"), TrainingBar(task)],
+        enable_progress_bar=False,
         logger=CSVLogger(out, name="", version=""),
         default_root_dir=out,
         enable_model_summary=False,

@@ -82,5 +82,5 @@ def pretrain(
         "recipe": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
     }
     module = TrainingModule(surrogate, lr, weight_decay)
-    fit(module, data, out, max_steps, precision, accumulate, validate_every, resume)
+    fit(module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume)
     return surrogate.eval()

@@ -1,0 +1,67 @@
+"""The progress bar of a training: steps done, time left, loss and validation error."""
+
+from typing import Any
+
+import lightning as L
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+
+class TrainingBar(L.Callback):
+    """Shows optimizer steps on stderr, with the logged ``loss`` and ``val`` beside them.
+
+    Args:
+        task: What to call the training.
+    """
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        self.bar: Progress | None = None
+        self.number = TaskID(0)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            console=Console(stderr=True),
+            disable=not trainer.is_global_zero,
+        )
+        self.bar.start()
+        self.number = self.bar.add_task(self.task, total=trainer.max_steps, metrics="")
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *outputs: Any
+    ) -> None:
+        self._update(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._update(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._stop()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def _update(self, trainer: L.Trainer) -> None:
+        if self.bar is not None:
+            known = trainer.callback_metrics
+            shown = [f"{name} {known[name]:.3f}" for name in ("loss", "val") if name in known]
+            self.bar.update(self.number, completed=trainer.global_step, metrics=", ".join(shown))
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
