@@ -64,13 +64,7 @@ class MixtureData(L.LightningDataModule):
     @property
     def fields(self) -> tuple[Field, ...]:
         """Every field, static ones and the mask included, once, in the order of the datasets."""
-        found: dict[str, Field] = {}
-        for windows in self.training:
-            batch = windows[0]
-            extra = () if batch.mask is None else (Field("mask", role="mask"),)
-            for field in (*batch.fields, *batch.static_fields, *extra):
-                found.setdefault(field.name, field)
-        return tuple(found.values())
+        return vocabulary([windows.ds for windows in self.training])
 
     def field_scales(self) -> dict[str, tuple[float, float]]:
         """RMS of value and change by field name, the geometric mean where systems share a field."""
@@ -105,3 +99,13 @@ class MixtureData(L.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.start = int(state_dict["batches"])
+
+
+def vocabulary(datasets: Sequence[xr.Dataset]) -> tuple[Field, ...]:
+    """What a model needs rows for: every field, static map and the mask, each name once."""
+    found: dict[str, Field] = {}
+    for ds in datasets:
+        mask = (Field("mask", role="mask"),) if schema.names(ds, "mask") else ()
+        for field in (*schema.fields(ds), *schema.fields(ds, "static"), *mask):
+            found.setdefault(field.name, field)
+    return tuple(found.values())

@@ -11,7 +11,7 @@ from mpp.data.splits import split_runs
 from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
-from mpp.train.datamodule import MixtureData
+from mpp.train.datamodule import MixtureData, vocabulary
 from mpp.train.fit import Precision, fit
 from mpp.train.modules import TrainingModule
 
@@ -20,7 +20,6 @@ def pretrain(
     datasets: Sequence[xr.Dataset],
     out: Path,
     model: Callable[[Sequence[str]], Surrogate] = AxialTransformer,
-    history: int = 8,
     batch_size: int = 4,
     weights: Sequence[float] | None = None,
     held_out: float = 0.15,
@@ -39,8 +38,7 @@ def pretrain(
     Args:
         datasets: One dataset a system, in the schema.
         out: Folder for metrics and checkpoints.
-        model: Makes the model from the names of all fields.
-        history: Frames of a window that the model sees.
+        model: Makes the model from the names of all fields; its history sets the windows.
         batch_size: Windows in a batch.
         weights: How often each system is drawn, in proportion; equal when left out.
         held_out: Share of each system's runs that is validated on and never trained on.
@@ -70,15 +68,17 @@ def pretrain(
             "attribute 'system', or join runs of one system into one dataset"
         )
     L.seed_everything(seed, verbose=False)
+    fields = vocabulary(datasets)
+    surrogate = model([field.name for field in fields])
+    history = surrogate.history
     parts = [split_runs(ds, held_out, seed, frames=history + 1) for ds in datasets]
     training, validation = [list(side) for side in zip(*parts, strict=True)]
     data = MixtureData(training, validation, history, batch_size, weights, seed, workers)
-    surrogate = model([field.name for field in data.fields])
     if isinstance(surrogate, AxialTransformer):
         surrogate.set_scales(data.field_scales())
     surrogate.card = {
         "systems": list(data.systems),
-        "fields": {field.name: field.attrs() for field in data.fields},
+        "fields": {field.name: field.attrs() for field in fields},
         "recipe": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
     }
     module = TrainingModule(surrogate, lr, weight_decay)

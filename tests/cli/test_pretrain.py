@@ -21,7 +21,7 @@ def config(tmp_path):
         ds.to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
         paths.append(str(tmp_path / f"{name}.nc"))
     model = {"class_path": "mpp.model.axial.AxialTransformer", "init_args": TINY}
-    content = {"data": paths, "history": 3, "batch_size": 2, "max_steps": 2, "model": model}
+    content = {"data": paths, "batch_size": 2, "max_steps": 2, "model": model}
 
     def write(**changes):
         file = tmp_path / "config.yaml"

@@ -12,7 +12,7 @@ from mpp.train import modules
 from mpp.train.fit import CHECKPOINTS, LAST
 from mpp.train.pretrain import pretrain
 
-OPTIONS = {"history": 3, "batch_size": 2, "max_steps": 4, "validate_every": 2, "held_out": 0.25}
+OPTIONS = {"batch_size": 2, "max_steps": 4, "validate_every": 2, "held_out": 0.25}
 
 
 @pytest.fixture
@@ -88,7 +88,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(train):
 
 
 CHANGES = {
-    "history": 2,
     "batch_size": 3,
     "weights": [1.0, 0.0],
     "held_out": 0.6,
