@@ -3,15 +3,12 @@
 - dims ``sample``, ``time``, then one to three space axes; ``time`` and every space axis carry a
   numeric coordinate with ``units``;
 - one variable a field over ``(sample, time, *space)``, float32 or float64; the components of a
-vector
-  are separate variables that name it in their attributes;
+  vector are separate variables that name it in their attributes;
 - every space coordinate carries ``boundary``: one kind for both sides (``"periodic"``) or a pair,
-low
-  side first (``"wall open"``);
-- other variables say what they are in ``role``: ``static`` maps and ``mask`` over ``([sample],
-*space)``,
-  ``parameter`` over ``()``, ``(sample)`` or ``(sample, time)``, and in a rollout ``truth``, named
-  ``truth_FIELD``, what a solver gave for a predicted field;
+  low side first (``"wall open"``);
+- other variables say what they are in ``role``: ``static`` maps and ``mask`` over
+  ``([sample], *space)``, ``parameter`` over ``()``, ``(sample)`` or ``(sample, time)``, and in a
+  rollout ``truth``, named ``truth_FIELD``, what a solver gave for a predicted field;
 - the attribute ``system`` names the physical system.
 """
 
