@@ -46,27 +46,13 @@ def run(args: argparse.Namespace) -> None:
         InputError: As `mpp.data.convert.convert` does, or an option that cannot be used.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from mpp.cli.progress import progress
     from mpp.data.convert import convert
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    mapping, stderr = stated_mapping(args), Console(stderr=True)
-    quiet = not stderr.is_terminal
-    with Progress(*columns, console=stderr, transient=True, disable=quiet) as progress:
-        bar = progress.add_task("convert", total=None)
-        out = convert(
-            args.path,
-            args.out,
-            mapping,
-            overwrite=args.overwrite,
-            on_chunk=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
+    mapping = stated_mapping(args)
+    with progress("convert", stays=False) as advance:
+        out = convert(args.path, args.out, mapping, overwrite=args.overwrite, on_chunk=advance)
     Console().print(f"wrote {out}", soft_wrap=True, highlight=False)
 
 

@@ -53,18 +53,13 @@ def run(args: argparse.Namespace) -> None:
         InputError: The files cannot be read, or will not train as they are.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
+    from mpp.cli.progress import progress
     from mpp.data.doctor import examine
 
-    stderr = Console(stderr=True)
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        bar = progress.add_task("open", total=None)
-        report = examine(
-            args.path,
-            stated_mapping(args),
-            on_file=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
+    mapping = stated_mapping(args)
+    with progress("open", stays=False) as advance:
+        report = examine(args.path, mapping, on_file=advance)
     if args.save_mapping:
         _save(report.mapping, args.save_mapping)
     if args.json:
@@ -114,7 +109,7 @@ def next_command(report: "Report") -> str:
     """What to type next."""
     paths = " ".join(shlex.quote(path) for path in report.paths)
     if report.verdict and not report.needs_mapping:
-        return f"mpp finetune --checkpoint mpp-mini --data {paths} --out finetuned"
+        return f"mpp finetune --checkpoint demo/pretrained --data {paths} --out finetuned"
     name = f"{report.system or 'data'}.zarr"
     return f"mpp convert {paths} --mapping mapping.yaml --out {shlex.quote(name)}"
 

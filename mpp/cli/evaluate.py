@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpp.cli.outputs import add_output, claim
 from mpp.cli.parsing import CommandParser
 from mpp.errors import InputError
 
@@ -54,10 +55,7 @@ def parser() -> CommandParser:
     options.add_argument(
         "--batch-size", type=int, default=4, metavar="B", help="windows at once (default 4)"
     )
-    options.add_argument(
-        "--out", type=Path, required=True, metavar="FILE.nc", help="where the scores go"
-    )
-    options.add_argument("--overwrite", action="store_true", help="replace an existing --out")
+    add_output(options, "file for the scores, .nc")
     return options
 
 
@@ -67,10 +65,10 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         InputError: Unusable checkpoints, data or numbers, or an --out that exists.
     """
-    out = _require_free(args.out, args.overwrite)
+    out = claim(args.out, args.overwrite, (".nc",))
     from rich.console import Console
-    from rich.progress import Progress
 
+    from mpp.cli.progress import progress
     from mpp.data.open import open_dataset
     from mpp.evaluation import evaluate
     from mpp.metrics import table
@@ -78,8 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
     models = {name: load(path) for name, path in _names(args.checkpoint).items()}
     sets = [open_dataset(path) for path in args.data]
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("measure, then forecast", total=None)
+    with progress("measure, then forecast", stays=False) as advance:
         scores = evaluate(
             models,
             sets,
@@ -87,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
             history=args.history,
             starts=args.starts,
             batch_size=args.batch_size,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=advance,
         )
     scores = scores.assign_attrs(data=list(args.data), checkpoints=list(args.checkpoint))
     write(scores, out)
@@ -95,16 +92,6 @@ def run(args: argparse.Namespace) -> None:
     for score in SHOWN:
         console.print(render(table(scores, score, LEAD_STEPS)))
     console.print(f"wrote {out}", soft_wrap=True)
-
-
-def _require_free(out: Path, overwrite: bool) -> Path:
-    if out.suffix != ".nc":
-        raise InputError(f"--out {out}: scores are written as NetCDF; end its name in .nc")
-    if out.is_dir():
-        raise InputError(f"--out {out} is a folder; name a file in it, such as {out / 'scores.nc'}")
-    if out.exists() and not overwrite:
-        raise InputError(f"--out {out} exists; choose another name, or replace it with --overwrite")
-    return out
 
 
 def _names(checkpoints: Sequence[str]) -> dict[str, str]:
@@ -118,7 +105,6 @@ def _names(checkpoints: Sequence[str]) -> dict[str, str]:
 
 def write(scores: "xr.Dataset", out: Path) -> None:
     """Write NetCDF beside ``out`` and rename it, so that ``out`` is whole or absent."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         scores.to_netcdf(unfinished)

@@ -35,19 +35,18 @@ def run(args: argparse.Namespace) -> None:
         InputError: As `mpp.viz.figures.figures` does.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
+    from mpp.cli.progress import progress
     from mpp.viz.figures import figures
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("draw", total=None)
+    with progress("draw", stays=False) as advance:
         paths = figures(
             args.file,
             args.out,
             sample=args.sample,
             suffix=args.format,
             overwrite=args.overwrite,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=advance,
         )
     console = Console()
     for path in paths:

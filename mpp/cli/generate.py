@@ -30,20 +30,13 @@ def run(args: argparse.Namespace) -> None:
         InputError: As `mpp.data.generate.generate` does.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from mpp.cli.progress import progress
     from mpp.data.generate import generate
     from mpp.data.system import load_system
 
     total = args.trajectories or load_system(args.folder).trajectories
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(args.folder.resolve().name, total=total)
+    with progress(args.folder.resolve().name, total) as advance:
         path = generate(
             args.folder,
             args.out,
@@ -52,6 +45,6 @@ def run(args: argparse.Namespace) -> None:
             seed=args.seed,
             workers=args.workers,
             overwrite=args.overwrite,
-            on_trajectory=lambda index: progress.update(bar, completed=index + 1),
+            on_trajectory=lambda index: advance(index + 1),
         )
     Console().print(str(path), soft_wrap=True, highlight=False)

@@ -53,9 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"mpp: no command {words[0]!r}; expected one of: {known}\n")
         return 2
     command = importlib.import_module(f"mpp.cli.{words[0]}")
-    arguments = command.parser().parse_args(words[1:])
     try:
-        command.run(arguments)
+        command.run(command.parser().parse_args(words[1:]))
     except InputError as error:
         sys.stderr.write(f"mpp {words[0]}: {error}\n")
         return 2

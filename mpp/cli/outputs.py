@@ -19,13 +19,21 @@ def claim(out: Path, overwrite: bool, endings: Sequence[str] = ()) -> Path:
     """Check that ``out`` may be written, and make the folder that it goes into.
 
     Raises:
-        InputError: Something is there already and must not be replaced, or the name does not end
-            in one of ``endings``.
+        InputError: Something is there already and must not be replaced, the name does not end in
+            one of ``endings``, a folder stands where a file goes or a file where a folder goes, or
+            the folder cannot be made.
     """
     if endings and out.suffix not in endings:
         raise InputError(f"{out}: expected a name that ends in {' or '.join(endings)}")
+    if out.suffix == ".nc" and endings and out.is_dir():
+        raise InputError(f"{out} is a folder; name a file in it, such as {out / 'result.nc'}")
+    if not endings and out.is_file():
+        raise InputError(f"{out} is a file; name a folder with --out")
     occupied = any(out.iterdir()) if out.is_dir() else out.exists()
     if occupied and not overwrite:
         raise InputError(f"{out} exists; choose another --out or add --overwrite")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out.parent}: cannot make this folder ({error.strerror})") from error
     return out

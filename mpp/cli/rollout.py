@@ -48,12 +48,15 @@ def run(arguments: argparse.Namespace) -> None:
             f"{available}; choose --history between 1 and {available}"
         )
     times = ds["time"].values
+    if available > 1 and arguments.time_step is not None:
+        raise InputError(
+            f"{arguments.data}: its times tell the time between frames; leave out --time-step"
+        )
     step = float(times[1] - times[0]) if available > 1 else arguments.time_step
     with progress("rollout", arguments.steps) as advance:
         predicted = rollout(
             model, ds.isel(time=slice(0, history)), arguments.steps, step, progress=advance
         )
-    known = min(arguments.steps, available - history)
-    if known == arguments.steps:
+    if history + arguments.steps <= available:
         predicted = with_truth(predicted, ds)
     write(predicted, out, overwrite=arguments.overwrite)

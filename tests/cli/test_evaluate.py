@@ -91,8 +91,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     [
         (("--steps", "9"), "need 11 frames, and the runs have 8; lower"),
         (("--history", "0"), "expected history of at least 1"),
-        (("--out", "scores.zarr"), "end its name in .nc"),
-        (("--out", "."), "end its name in .nc"),
+        (("--out", "scores.zarr"), "expected a name that ends in .nc"),
+        (("--out", "."), "expected a name that ends in .nc"),
         (("--checkpoint", "a", "a"), "the same checkpoint twice"),
     ],
 )
