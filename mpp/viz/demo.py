@@ -1,6 +1,7 @@
 """The page that a demo ends with, drawn from the files that the demo wrote."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import xarray as xr
@@ -27,8 +28,8 @@ def demo_page(folder: Path, story: str, progress: Callable[[int], None] | None =
     """
     report = progress or (lambda done: None)
     sections = []
-    for part in (_scores(folder, story), _rollouts(folder), _training(folder), _data(folder)):
-        sections.append(part)
+    for draw in (partial(_scores, story=story), _rollouts, _training, _data):
+        sections.append(draw(folder))
         report(len(sections))
     return write_page(folder, TITLE, sections)
 
