@@ -232,8 +232,11 @@ class AxialTransformer(Surrogate):
 
     @torch.inference_mode()
     def forecast(self, batch: Batch, steps: int) -> Iterator[Float[Tensor, "sample field *space"]]:
-        """Yield ``steps`` frames that continue the batch; each costs the encoding of one frame."""
-        state = None
+        """Yield ``steps`` frames that continue the last ``history`` frames of the batch.
+
+        Each costs the encoding of one frame.
+        """
+        state, batch = None, batch.window(max(0, batch.frames - self.history), batch.frames)
         for _ in range(steps):
             frames, state = self.advance(batch, state)
             yield frames[:, -1]

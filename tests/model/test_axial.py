@@ -53,6 +53,14 @@ def test_cached_rollout_equals_recomputed_rollout(shape, given):
     torch.testing.assert_close(cached, grown.values[:, given:], rtol=1e-5, atol=1e-5)
 
 
+def test_a_forecast_looks_back_on_the_history_and_no_further():
+    long = batch_of((16, 16)).extend(batch_of((16, 16)).values)
+    model = model_for(long)
+    first = next(model.forecast(long, 1))
+    recent = long.window(long.frames - model.history, long.frames)
+    assert torch.equal(first, next(model.forecast(recent, 1)))
+
+
 def test_rollout_slides_past_the_window_at_the_cost_of_one_frame():
     history = batch_of((16, 16))
     model = model_for(history)
