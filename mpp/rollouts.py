@@ -9,6 +9,7 @@ import xarray as xr
 
 from mpp import __version__, schema
 from mpp.batch import Batch
+from mpp.data.windows import require_finite
 from mpp.errors import InputError
 from mpp.model.surrogate import Surrogate
 
@@ -34,8 +35,9 @@ def rollout(
         time and, in the attributes, what made them.
 
     Raises:
-        InputError: Steps below one, a history that breaks the schema, a field that the model does
-            not know, a single frame without a time step, or a time step that is not positive.
+        InputError: Steps below one, a history that breaks the schema or holds NaN, a field that the
+            model does not know, a single frame without a time step, or a time step that is not
+            positive.
 
     Example:
         >>> future = mpp.rollout(model, ds.isel(time=slice(0, 8)), steps=20)  # doctest: +SKIP
@@ -46,6 +48,7 @@ def rollout(
         raise InputError(f"a time step of {time_step} was given; give the time between frames")
     schema.require_valid(history, "history")
     batch = Batch.from_dataset(history.isel(time=slice(-model.history, None)))
+    require_finite(batch, "history")
     times = history["time"].values
     if time_step is None and times.size == 1:
         raise InputError(

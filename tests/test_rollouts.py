@@ -55,6 +55,15 @@ def test_the_model_sees_its_history_and_no_more():
     assert model.seen == 2
 
 
+def test_a_missing_value_in_the_history_is_refused_and_one_before_it_is_not():
+    ds = example()
+    ds["tracer"][0, 2, 0, 0] = np.nan
+    assert np.isfinite(rollout(Growing(2), ds, 1)["tracer"]).all()
+    ds["tracer"][0, 4, 0, 0] = np.nan
+    with pytest.raises(InputError, match="history: tracer holds NaN"):
+        rollout(Growing(2), ds, 1)
+
+
 def test_the_attributes_say_what_made_it():
     model = Growing(2)
     model.card = {"sha256": "abc"}

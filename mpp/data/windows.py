@@ -46,7 +46,7 @@ class Windows(Dataset[Batch]):
         small = ds.nbytes <= IN_MEMORY_BYTES
         self.loaded = Batch.from_dataset(ds) if small else None
         if self.loaded is not None:
-            _require_finite(self.loaded, source)
+            require_finite(self.loaded, source)
 
     @property
     def system(self) -> str:
@@ -61,7 +61,7 @@ class Windows(Dataset[Batch]):
             return self.loaded.sample(run).window(start, start + self.frames)
         frames = slice(start, start + self.frames)
         batch = Batch.from_dataset(self.ds.isel(sample=[run], time=frames))
-        _require_finite(batch, f"{self.source}, run {run}, frames {start} to {start + self.frames}")
+        require_finite(batch, f"{self.source}, run {run}, frames {start} to {start + self.frames}")
         return batch
 
     def scales(self, runs: int = 64) -> FieldScales:
@@ -82,7 +82,9 @@ class Windows(Dataset[Batch]):
         return FieldScales(value.float(), change.maximum(STILL * value).float())
 
     def _run(self, run: int) -> Batch:
-        return Batch.from_dataset(self.ds.isel(sample=[run]))
+        batch = Batch.from_dataset(self.ds.isel(sample=[run]))
+        require_finite(batch, f"{self.source}, run {run}")
+        return batch
 
 
 def _mean_square(
@@ -94,7 +96,12 @@ def _mean_square(
     return torch.where(inside, values, 0).square().sum(over) / inside.sum(over).clamp(min=1)
 
 
-def _require_finite(batch: Batch, source: str) -> None:
+def require_finite(batch: Batch, source: str) -> None:
+    """Refuse values that no model may see.
+
+    Raises:
+        InputError: A field inside the mask, or a static map, holds NaN or infinity.
+    """
     values = batch.values
     if batch.mask is not None:
         values = torch.where(batch.mask[:, None, None], values, 0)

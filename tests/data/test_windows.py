@@ -89,6 +89,14 @@ def test_scales_are_root_mean_squares(reading):
         np.testing.assert_allclose(scales.change[number], change, rtol=1e-4)
 
 
+def test_scales_of_missing_values_are_refused(monkeypatch):
+    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 0)
+    ds = example()
+    ds["tracer"][1, 3, 0, 0] = np.nan
+    with pytest.raises(InputError, match="mine, run 1: tracer holds NaN"):
+        Windows(ds, 2, source="mine").scales()
+
+
 @pytest.mark.parametrize("outside", [np.nan, 0.0, 1e6])
 def test_scales_know_only_points_inside_the_mask(outside):
     ds = masked(example(), outside)
