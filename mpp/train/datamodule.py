@@ -29,7 +29,8 @@ class MixtureData(L.LightningDataModule):
         workers: Processes that read windows; 0 reads in the training process.
 
     Raises:
-        InputError: A number that is too small, or weights that do not fit the datasets.
+        InputError: A number that is too small, weights that do not fit the datasets, or validation
+            runs of another system or with other fields than the training runs.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class MixtureData(L.LightningDataModule):
         self.validation = [
             Windows(ds, history + 1, stride=history, source=schema.system(ds)) for ds in validation
         ]
+        for seen, held in zip(self.training, self.validation, strict=True):
+            _require_alike(seen, held)
         self.scales = {windows.system: windows.scales() for windows in self.training}
         self.start = 0
 
@@ -109,3 +112,18 @@ def vocabulary(datasets: Sequence[xr.Dataset]) -> tuple[Field, ...]:
         for field in (*schema.fields(ds), *schema.fields(ds, "static"), *mask):
             found.setdefault(field.name, field)
     return tuple(found.values())
+
+
+def _require_alike(training: Windows, validation: Windows) -> None:
+    """Scales go by system and channel, so both sides must agree in them."""
+    if training.system != validation.system:
+        raise InputError(
+            f"the training runs are of the system {training.system}, the validation runs of "
+            f"{validation.system}; give both the same attribute 'system'"
+        )
+    seen, held = schema.names(training.ds), schema.names(validation.ds)
+    if seen != held:
+        raise InputError(
+            f"{training.system}: the training runs hold {', '.join(seen)}, the validation runs "
+            f"{', '.join(held)}; give both the same fields in the same order"
+        )

@@ -68,3 +68,16 @@ def test_windows_are_one_frame_longer_than_the_history(two_systems):
 def test_what_cannot_work_is_refused_by_name(two_systems, options, message):
     with pytest.raises(InputError, match=message):
         MixtureData(two_systems, two_systems, **{"history": 3, **options})
+
+
+def test_validation_runs_are_of_the_same_system(two_systems):
+    drift, reaction = two_systems
+    with pytest.raises(InputError, match="of the system drift, the validation runs of reaction"):
+        MixtureData([drift], [reaction], history=3)
+
+
+def test_validation_runs_hold_the_same_fields_in_the_same_order(two_systems):
+    drift, _ = two_systems
+    turned = drift[["velocity_x", "tracer", "diffusivity"]]
+    with pytest.raises(InputError, match="training runs hold tracer, velocity_x, the validation"):
+        MixtureData([drift], [turned], history=3)
