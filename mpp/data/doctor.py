@@ -17,6 +17,9 @@ from mpp.schema import BOUNDARY_KINDS, fields, is_even, names, role, space_axes,
 WINDOW = 2
 """Frames that training needs at least: one to start from and one to predict."""
 
+HISTORY = 8
+"""Frames that the default model looks back on: its training windows have one more."""
+
 _DOUBTS = {
     "does not wrap": "a field jumps from its last point to its first",
     "equal at both sides": "the fields are equal at both sides, as if the last point were repeated",
@@ -147,6 +150,11 @@ def _warnings(
             told.append(f"{axis.name} has no coordinate; its points are numbered from 0")
     if time.numbered:
         told.append("time has no coordinate; its frames are numbered from 0")
+    if WINDOW <= time.size <= HISTORY:
+        told.append(
+            f"only {time.size} frames a run: a model that looks back on {HISTORY}, as by default, "
+            f"trains on windows of {HISTORY + 1}"
+        )
     if reading.ds.sizes["sample"] == 1:
         told.append("only one run: nothing is left to hold out; add runs to be able to validate")
     return told

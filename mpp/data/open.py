@@ -95,7 +95,7 @@ def read(
     parts, plans, formats = [], [], []
     for number, file in enumerate(files):
         formats.append(format_of(file))
-        ds = _open(file, formats[-1])
+        ds = _open(file, formats[-1], mapping.system)
         made, plan = apply(ds, mapping, str(file))
         if mapping.system is None and "system" not in ds.attrs:
             made.attrs["system"] = system
@@ -106,9 +106,9 @@ def read(
     return Reading(ds, plans[0], tuple(files), formats[0], joined)
 
 
-def _open(path: Path, kind: Format) -> xr.Dataset:
+def _open(path: Path, kind: Format, system: str | None) -> xr.Dataset:
     if kind in ("pdebench", "thewell"):
-        return xr.open_dataset(path, engine=kind, cache=False)
+        return xr.open_dataset(path, engine=kind, cache=False, system=system)
     return open_plain(path, kind)
 
 

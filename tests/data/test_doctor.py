@@ -12,6 +12,7 @@ from mpp.data.doctor import examine
 from mpp.data.mapping import Mapping
 from mpp.data.open import open_dataset
 from mpp.data.seam import judge, seam_ratio
+from mpp.schema import example
 
 POINTS = 32
 
@@ -55,6 +56,14 @@ def test_the_report_says_what_was_understood(tmp_path: Path):
     assert report.others["nu"] == "parameter 0.1 to 0.2, by sample"
     assert report.left_out == {"label": "not numbers"}
     assert report.nbytes == 2 * 8 * 16 * POINTS * 8
+
+
+def test_runs_shorter_than_a_window_of_the_default_model_are_told(tmp_path: Path):
+    # The jet has 8 frames; a window is 8 frames of history and the one to predict.
+    assert [told for told in examine(jet(tmp_path)).warnings if "windows of 9" in told]
+    longer = example(frames=9)
+    longer.to_netcdf(tmp_path / "longer.nc", engine="netcdf4")
+    assert not [t for t in examine(tmp_path / "longer.nc").warnings if "windows of" in t]
 
 
 def test_a_missing_boundary_is_a_problem_that_the_printed_mapping_solves(tmp_path: Path):

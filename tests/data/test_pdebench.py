@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from mpp import schema
+from mpp.data.open import open_dataset
 from mpp.data.pdebench import PDEBenchBackend
 from mpp.errors import InputError
 
@@ -216,6 +217,11 @@ def test_scalar_equation_without_a_hint_must_be_told(pdebench_file):
     with pytest.raises(InputError, match="system='burgers'"):
         open_file(path)
     assert open_file(path, system="burgers").attrs["system"] == "burgers"
+    told = open_dataset(path, system="burgers")
+    assert (told.attrs["system"], schema.names(told)) == (
+        "burgers",
+        schema.names(open_file(path, system="burgers")),
+    )
     with pytest.raises(InputError, match="sides of x is not known"):
         open_file(path, names=["wave"])
     ds = open_file(path, names=["wave"], boundary="wall", system="string")
