@@ -16,9 +16,9 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from mpp.data.lazy import LazyArray, lazy
 from mpp.errors import InputError
 
 OPEN_FILES = 32
@@ -181,7 +181,7 @@ def real_dtype(dtype: np.dtype, where: str) -> np.dtype:
     return np.dtype("float32" if exact else "float64")
 
 
-class Hdf5Array(BackendArray):
+class Hdf5Array(LazyArray):
     """Part of one HDF5 dataset, or of several alike stacked, with its dims as they are wanted.
 
     Args:
@@ -192,6 +192,8 @@ class Hdf5Array(BackendArray):
         pick: Index along each stored dim that is not wanted.
         dtype: Kind of number to give.
     """
+
+    support = indexing.IndexingSupport.OUTER_1VECTOR
 
     def __init__(
         self,
@@ -205,11 +207,6 @@ class Hdf5Array(BackendArray):
         self.path, self.names = path, names if isinstance(names, str) else tuple(names)
         self.stored, self.sizes, self.pick = tuple(stored), dict(sizes), dict(pick)
         self.shape, self.dtype = tuple(self.sizes.values()), np.dtype(dtype)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read
-        )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         wanted = dict(zip(self.sizes, key, strict=True))
@@ -259,7 +256,7 @@ class Hdf5Array(BackendArray):
 
     def variable(self, attrs: Mapping[str, Any]) -> xr.Variable:
         """The array as a variable that reads from the file when its values are asked for."""
-        return xr.Variable(tuple(self.sizes), indexing.LazilyIndexedArray(self), dict(attrs))
+        return lazy(tuple(self.sizes), self, dict(attrs))
 
 
 def _single(part: Any) -> bool:

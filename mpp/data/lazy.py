@@ -13,12 +13,26 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 
-def lazy(dims: Sequence[str], array: BackendArray, attrs: dict[Any, Any]) -> xr.Variable:
+class LazyArray(BackendArray):
+    """An array that xarray indexes as far as `support` says; a subclass writes `_read`."""
+
+    support = indexing.IndexingSupport.OUTER
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, self.support, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+        raise NotImplementedError
+
+
+def lazy(dims: Sequence[str], array: LazyArray, attrs: dict[Any, Any]) -> xr.Variable:
     """A variable that reads from ``array`` when its values are asked for."""
     return xr.Variable(tuple(dims), indexing.LazilyIndexedArray(array), attrs)
 
 
-class View(BackendArray):
+class View(LazyArray):
     """A variable with its dims in another order, new dims of length 1, and another dtype.
 
     Args:
@@ -30,11 +44,6 @@ class View(BackendArray):
     def __init__(self, source: xr.Variable, dims: Sequence[str], dtype: np.dtype) -> None:
         self.source, self.dims, self.dtype = source, tuple(dims), dtype
         self.shape = tuple(source.sizes.get(dim, 1) for dim in dims)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         wanted = dict(zip(self.dims, key, strict=True))
@@ -51,7 +60,7 @@ class View(BackendArray):
         return values
 
 
-class Joined(BackendArray):
+class Joined(LazyArray):
     """Variables of equal dims behind each other along one of them.
 
     Args:
@@ -68,11 +77,6 @@ class Joined(BackendArray):
         shape = list(first.shape)
         shape[self.axis] = sum(lengths)
         self.shape = tuple(shape)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         wanted = key[self.axis]

@@ -9,18 +9,16 @@ import netCDF4
 import numpy as np
 import xarray as xr
 import zarr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from mpp.data.classic import least_size
 from mpp.data.hdf5 import Hdf5Array
-from mpp.data.lazy import lazy
+from mpp.data.lazy import LazyArray, lazy
 from mpp.errors import InputError
 
 Plain = Literal["netcdf4", "netcdf3", "zarr"]
 
 
-class ClassicArray(BackendArray):
+class ClassicArray(LazyArray):
     """One variable of a classic NetCDF file, which is opened for each read.
 
     Opening costs a fraction of a millisecond, and a handle kept open would share its position in
@@ -36,18 +34,13 @@ class ClassicArray(BackendArray):
     def __init__(self, path: str, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
-
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         with _reading(self.path, self.name), netCDF4.Dataset(self.path) as file:
             file.set_auto_maskandscale(False)
             return np.asarray(file[self.name][key])
 
 
-class ZarrArray(BackendArray):
+class ZarrArray(LazyArray):
     """One array of a Zarr store; it holds no handle, so every process may read it.
 
     Args:
@@ -60,11 +53,6 @@ class ZarrArray(BackendArray):
         array = zarr.open_group(path, mode="r")[name]
         assert isinstance(array, zarr.Array)
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         with _reading(self.path, self.name):
@@ -148,7 +136,7 @@ def _reread(path: Path, kind: Plain, name: str, raw: xr.Dataset) -> xr.Variable:
     dims, file = [str(dim) for dim in variable.dims], str(path.resolve())
     if kind == "netcdf4":
         sizes = dict(zip(dims, variable.shape, strict=True))
-        array: BackendArray = Hdf5Array(file, name, dims, sizes, {}, variable.dtype)
+        array: LazyArray = Hdf5Array(file, name, dims, sizes, {}, variable.dtype)
     elif kind == "netcdf3":
         array = ClassicArray(file, name, variable.shape, variable.dtype)
     else:
