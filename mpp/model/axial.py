@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mpp.batch import Axis, Batch, FieldScales
-from mpp.errors import InputError
+from mpp.errors import InputError, require_at_least
 from mpp.model.attention import AxialAttention, Cache, TimeAttention
 from mpp.model.scales import RunningScales
 from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, grown
@@ -77,6 +77,9 @@ class AxialTransformer(Surrogate):
         fine: Points of a fine patch along each axis.
         coarse: Fine patches of a token along each axis; a token covers ``fine * coarse`` points.
         ranks: Numbers of space axes that the model has ends for.
+
+    Raises:
+        InputError: A size below one, heads that do not divide the width, or no sensible ranks.
     """
 
     def __init__(
@@ -92,6 +95,14 @@ class AxialTransformer(Surrogate):
         ranks: Sequence[int] = (2,),
     ) -> None:
         super().__init__(history)
+        require_at_least(
+            1, history=history, width=width, heads=heads, depth=depth, hidden=hidden,
+            fine=fine, coarse=coarse,
+        )  # fmt: skip
+        if width % heads:
+            raise InputError(f"{heads} heads do not divide a width of {width}; choose others")
+        if not ranks or not set(ranks) <= {1, 2, 3}:
+            raise InputError(f"ranks are {list(ranks)}; give some of 1, 2 and 3")
         self.names = tuple(names)
         self.shape = {
             "history": history,

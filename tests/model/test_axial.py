@@ -220,3 +220,18 @@ def test_compiles_as_one_graph():
     model = model_for(batch)
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(batch), model(batch))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"heads": 3}, "3 heads do not divide a width of 128"),
+        ({"history": 0}, "history is 0"),
+        ({"coarse": 0}, "coarse is 0"),
+        ({"ranks": []}, r"ranks are \[\]"),
+        ({"ranks": [4]}, r"ranks are \[4\]"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        AxialTransformer(["tracer"], **options)
