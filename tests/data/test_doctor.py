@@ -1,5 +1,6 @@
 """What the report says of files whose contents are known."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 import xarray as xr
 import yaml
 
-from mpp.data.doctor import examine
+from mpp.data.doctor import HISTORY, examine
 from mpp.data.mapping import Mapping
 from mpp.data.open import open_dataset
 from mpp.data.seam import judge, seam_ratio
+from mpp.model.axial import AxialTransformer
 from mpp.schema import example
 
 POINTS = 32
@@ -60,6 +62,7 @@ def test_the_report_says_what_was_understood(tmp_path: Path):
 
 def test_runs_shorter_than_a_window_of_the_default_model_are_told(tmp_path: Path):
     # The jet has 8 frames; a window is 8 frames of history and the one to predict.
+    assert inspect.signature(AxialTransformer).parameters["history"].default == HISTORY == 8
     assert [told for told in examine(jet(tmp_path)).warnings if "windows of 9" in told]
     longer = example(frames=9)
     longer.to_netcdf(tmp_path / "longer.nc", engine="netcdf4")
