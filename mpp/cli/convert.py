@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpp.cli.outputs import tell
 from mpp.cli.parsing import CommandParser
 from mpp.errors import InputError
 
@@ -45,15 +46,13 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         InputError: As `mpp.data.convert.convert` does, or an option that cannot be used.
     """
-    from rich.console import Console
-
     from mpp.cli.progress import progress
     from mpp.data.convert import convert
 
     mapping = stated_mapping(args)
     with progress("convert", stays=False) as advance:
         out = convert(args.path, args.out, mapping, overwrite=args.overwrite, on_chunk=advance)
-    Console().print(f"wrote {out}", soft_wrap=True, highlight=False)
+    tell(out)
 
 
 def stated_mapping(args: argparse.Namespace) -> "Mapping":

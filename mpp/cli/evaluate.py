@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpp.cli.outputs import add_output, claim
+from mpp.cli.outputs import add_output, claim, tell
 from mpp.cli.parsing import CommandParser
 from mpp.errors import InputError
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for score in SHOWN:
         console.print(render(table(scores, score, LEAD_STEPS)))
-    console.print(f"wrote {out}", soft_wrap=True)
+    tell(out)
 
 
 def _names(checkpoints: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mpp.cli.outputs import add_output, claim
+from mpp.cli.outputs import add_output, claim, tell
 from mpp.cli.parsing import CommandParser
 
 
@@ -47,3 +47,4 @@ def run(arguments: argparse.Namespace) -> None:
         resume=arguments.resume,
     )
     save(tuned, out)
+    tell(out)

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from mpp.errors import InputError
 
 ENDINGS = (".nc", ".zarr")
@@ -13,6 +15,11 @@ def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:
     """Add ``--out`` and ``--overwrite`` to a command."""
     parser.add_argument("--out", type=Path, required=True, help=meaning)
     parser.add_argument("--overwrite", action="store_true", help="replace what is at --out")
+
+
+def tell(out: Path) -> None:
+    """Say on stdout where the result is."""
+    Console().print(f"wrote {out}", soft_wrap=True, highlight=False, markup=False)
 
 
 def claim(out: Path, overwrite: bool, endings: Sequence[str] = ()) -> Path:

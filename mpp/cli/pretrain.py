@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import jsonargparse
 
-from mpp.cli.outputs import add_output, claim
+from mpp.cli.outputs import add_output, claim, tell
 
 
 class ConfigParser(jsonargparse.ArgumentParser):
@@ -28,7 +28,7 @@ def parser() -> ConfigParser:
         epilog="example: mpp pretrain --config experiments/demo.yaml --out runs/demo --seed 1",
     )
     made.add_argument("--config", action="config", help="YAML with any of the options below")
-    made.add_argument("--data", type=list[str], required=True, help="one path a system")
+    made.add_argument("--data", type=str, nargs="+", required=True, help="one path a system")
     add_output(made, "folder for the checkpoint, its metrics and its state")
     made.add_function_arguments(pretrain, skip={"datasets", "out"})
     return made
@@ -43,3 +43,4 @@ def run(arguments: Any) -> None:
     options.pop("config")
     datasets = [open_dataset(path) for path in options.pop("data")]
     save(pretrain(datasets, out, **options), out)
+    tell(out)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mpp.cli.outputs import ENDINGS, add_output, claim
+from mpp.cli.outputs import ENDINGS, add_output, claim, tell
 from mpp.cli.parsing import CommandParser
 
 
@@ -60,3 +60,4 @@ def run(arguments: argparse.Namespace) -> None:
     if history + arguments.steps <= available:
         predicted = with_truth(predicted, ds)
     write(predicted, out, overwrite=arguments.overwrite)
+    tell(out)

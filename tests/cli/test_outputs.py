@@ -2,7 +2,7 @@
 
 import pytest
 
-from mpp.cli.outputs import ENDINGS, claim
+from mpp.cli.outputs import ENDINGS, claim, tell
 from mpp.errors import InputError
 
 
@@ -34,3 +34,9 @@ def test_files_and_folders_are_not_mixed_up(tmp_path, overwrite):
         claim(file / "below" / "out", overwrite)
     with pytest.raises(InputError, match=r"ends in \.nc or \.zarr"):
         claim(tmp_path / "out.txt", overwrite, ENDINGS)
+
+
+def test_the_result_is_told_whatever_its_name(tmp_path, capsys):
+    out = tmp_path / "[red]odd" / ("long" * 40 + ".nc")
+    tell(out)
+    assert capsys.readouterr().out == f"wrote {out}\n"

@@ -43,6 +43,13 @@ def test_a_run_leaves_a_checkpoint_that_says_what_it_is(config, tmp_path):
     assert (tmp_path / "run" / "metrics.csv").is_file()
 
 
+def test_data_may_be_named_on_the_command_line(config, tmp_path, capsys):
+    words = ["pretrain", "--config", config(max_steps=1), "--data", str(tmp_path / "drift.nc")]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    assert describe(tmp_path / "run")["card"]["systems"] == ["drift"]
+    assert str(tmp_path / "run") in capsys.readouterr().out
+
+
 def test_an_option_overrides_the_file(config, tmp_path):
     words = ["pretrain", "--config", config(max_steps=5), "--max_steps", "1"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
