@@ -30,7 +30,8 @@ def split_runs(
         if length - last < frames:
             raise InputError(
                 f"{ds.attrs.get('system', 'dataset')}: one run of {length} frames cannot be split "
-                f"into two parts of at least {frames}; give more runs or lower the history"
+                f"into two parts of at least {frames}; give more or longer "
+                "runs, or a model with a shorter history"
             )
         return ds.isel(time=slice(0, -last)), ds.isel(time=slice(-last, None))
     count = min(runs - 1, max(1, round(held_out * runs)))

@@ -38,7 +38,7 @@ class Windows(Dataset[Batch]):
         if length < frames:
             raise InputError(
                 f"{source}: windows of {frames} frames were asked for, but its runs have "
-                f"{length}; lower the history"
+                f"{length}; give longer runs, or a model with a shorter history"
             )
         self.ds, self.frames, self.source = ds, frames, source
         starts = range(0, length - frames + 1, stride)
