@@ -11,7 +11,7 @@ from mpp.data.splits import split_runs
 from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
-from mpp.train.datamodule import MixtureData
+from mpp.train.datamodule import MixtureData, window_frames
 from mpp.train.finetune import FinetuningModule
 from mpp.train.fit import Precision, fit
 
@@ -22,13 +22,13 @@ def finetune(
     out: str | Path | None = None,
     validation: xr.Dataset | None = None,
     max_steps: int = 500,
-    lr: float = 5e-3,
+    lr: float = 2e-3,
     weight_decay: float = 0.01,
-    batch_size: int = 4,
+    batch_size: int = 2,
     seed: int = 0,
     workers: int = 0,
     precision: Precision = "32-true",
-    validate_every: int = 50,
+    validate_every: int = 25,
     resume: bool = False,
     task: str = "finetune",
 ) -> AxialTransformer:
@@ -71,7 +71,8 @@ def finetune(
     L.seed_everything(seed, verbose=False)
     if validation is None:
         ds, validation = split_runs(ds, 0.2, seed, frames=model.history + 1)
-    data = MixtureData([ds], [validation], model.history, batch_size, None, seed, workers)
+    frames = window_frames(model, [ds, validation])
+    data = MixtureData([ds], [validation], frames, batch_size, None, seed, workers)
     module = FinetuningModule(copy.deepcopy(model), data, lr, weight_decay)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out) if out is not None else Path(scratch)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import torch
 import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
 
 from mpp import __version__, schema
 from mpp.batch import Batch
@@ -63,11 +65,19 @@ def rollout(
             progress(done)
     step = time_step if time_step is not None else float(times[-1]) - float(times[-2])
     later = batch.time[:, -1:] + step * torch.arange(1, steps + 1, dtype=torch.float64)
-    predicted = replace(batch, values=torch.stack(frames, 1), time=later, parameters={})
+    values = torch.stack(frames, 1)
+    predicted = replace(batch, values=values, time=later, parameters={})
     result = replace(predicted, parameter_fields=()).to_dataset()
     numbers = {name: history[name] for name in schema.names(history, "parameter")}
     steady = {name: value for name, value in numbers.items() if "time" not in value.dims}
-    return result.assign(steady).assign_attrs(provenance(model, history, batch.frames))
+    made_by = provenance(model, history, batch.frames)
+    return result.assign(steady).assign_attrs(**made_by, finite_steps=finite_steps(values))
+
+
+def finite_steps(values: Float[Tensor, "sample time field *space"]) -> int:
+    """How many frames from the first on are finite in every sample."""
+    finite = torch.isfinite(values).flatten(2).all(-1).all(0)
+    return int(finite.long().cumprod(0).sum())
 
 
 def provenance(model: Surrogate, history: xr.Dataset, frames: int) -> dict[str, str | int | float]:

@@ -51,12 +51,17 @@ def run(arguments: argparse.Namespace) -> None:
 
     from mpp.cli.evaluate import render
     from mpp.cli.progress import progress
-    from mpp.demo import Plan, demo
+    from mpp.demo import WRITTEN, Plan, demo
     from mpp.metrics import table
 
     out: Path = claim(arguments.out, arguments.overwrite)
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
+    out.mkdir(exist_ok=True)
+    for name in WRITTEN:  # never the whole folder: it may hold more than a demo
+        part = out / name
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
     plan = Plan(**{field.name: getattr(arguments, field.name) for field in fields(Plan)})
     scores = demo(out, arguments.datasets, plan, progress)
     console = Console()

@@ -12,16 +12,15 @@ def parser() -> CommandParser:
         "finetune",
         "Train a copy of a checkpoint on the runs of one system. One run in five is held out to "
         "choose the best weights, or the last part of the run where there is only one.",
-        "mpp finetune --checkpoint demo/pretrained --data demo/data/swift_hohenberg.nc "
+        "mpp finetune --checkpoint demo/pretrained --data demo/data/kuramoto_sivashinsky.nc "
         "--out tuned --max-steps 200",
     )
     made.add_argument("--checkpoint", required=True, help="checkpoint folder to start from")
     made.add_argument("--data", required=True, nargs="+", help="files or folders with the runs")
     add_output(made, "folder for the tuned checkpoint, its metrics and its state")
-    made.add_argument("--mode", choices=["full"], default="full", help="what trains: everything")
     made.add_argument("--max-steps", type=int, default=500, help="optimizer steps (default 500)")
-    made.add_argument("--lr", type=float, default=5e-3, help="learning rate (default 0.005)")
-    made.add_argument("--batch-size", type=int, default=4, help="windows in a batch (default 4)")
+    made.add_argument("--lr", type=float, default=2e-3, help="learning rate (default 0.002)")
+    made.add_argument("--batch-size", type=int, default=2, help="windows in a batch (default 2)")
     made.add_argument("--seed", type=int, default=0, help="fixes split and order (default 0)")
     made.add_argument(
         "--precision", choices=["32-true", "bf16-mixed"], default="32-true", help="of the training"

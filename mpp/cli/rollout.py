@@ -13,8 +13,8 @@ def parser() -> CommandParser:
         "rollout",
         "Step every run of a dataset forward from its first frames. Where the data reaches as far, "
         "the truth is written beside the prediction.",
-        "mpp rollout --checkpoint demo/finetuned --data demo/data/swift_hohenberg.nc --steps 16 "
-        "--out rollout.nc",
+        "mpp rollout --checkpoint demo/finetuned --data demo/data/kuramoto_sivashinsky.nc "
+        "--steps 16 --out rollout.nc",
     )
     made.add_argument("--checkpoint", required=True, help="checkpoint folder")
     made.add_argument("--data", required=True, help="file or folder with the runs")
@@ -31,6 +31,8 @@ def parser() -> CommandParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    from rich.console import Console
+
     from mpp import load, open_dataset, rollout
     from mpp.cli.progress import progress
     from mpp.data.convert import write
@@ -60,4 +62,11 @@ def run(arguments: argparse.Namespace) -> None:
     if history + arguments.steps <= available:
         predicted = with_truth(predicted, ds)
     write(predicted, out, overwrite=arguments.overwrite)
+    finite = predicted.attrs["finite_steps"]
+    if finite < arguments.steps:
+        Console(stderr=True).print(
+            f"mpp rollout: step {finite + 1} and those after it are not finite; the frames before "
+            "it can be used",
+            soft_wrap=True,
+        )
     tell(out)

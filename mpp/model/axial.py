@@ -130,6 +130,11 @@ class AxialTransformer(Surrogate):
         self.change_scale = nn.Buffer(torch.ones(count))
 
     @property
+    def training_frames(self) -> int:
+        """Twice the history: half of the targets are then predicted from a window that has slid."""
+        return 2 * self.history
+
+    @property
     def arguments(self) -> dict[str, Any]:
         return {"names": list(self.names), **self.shape}
 

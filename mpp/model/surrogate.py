@@ -29,6 +29,11 @@ class Surrogate(nn.Module):
         self.card: dict[str, Any] = {}
 
     @property
+    def training_frames(self) -> int:
+        """Frames to give it in training; more than the history for a model whose window slides."""
+        return self.history
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model again, as JSON can hold them."""
         raise NotImplementedError

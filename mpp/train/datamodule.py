@@ -14,6 +14,7 @@ from mpp.data.mixture import mixture_loader, window_loader
 from mpp.data.windows import Windows
 from mpp.errors import InputError, require_at_least
 from mpp.fields import Field
+from mpp.model.surrogate import Surrogate
 
 
 class MixtureData(L.LightningDataModule):
@@ -22,7 +23,7 @@ class MixtureData(L.LightningDataModule):
     Args:
         training: Datasets in the schema, one a system.
         validation: Held-out runs of the same systems, in the same order.
-        history: Frames that the model sees; a window has one more.
+        history: Frames that the model is given; a window has one more.
         batch_size: Windows in a batch.
         weights: How often each dataset is drawn, in proportion.
         seed: Fixes the order of the batches.
@@ -38,7 +39,7 @@ class MixtureData(L.LightningDataModule):
         training: Sequence[xr.Dataset],
         validation: Sequence[xr.Dataset],
         history: int = 8,
-        batch_size: int = 4,
+        batch_size: int = 2,
         weights: Sequence[float] | None = None,
         seed: int = 0,
         workers: int = 0,
@@ -127,3 +128,12 @@ def _require_alike(training: Windows, validation: Windows) -> None:
             f"{training.system}: the training runs hold {', '.join(seen)}, the validation runs "
             f"{', '.join(held)}; give both the same fields in the same order"
         )
+
+
+def window_frames(model: Surrogate, datasets: Sequence[xr.Dataset]) -> int:
+    """Frames to give a model in training: what it asks for, fewer where runs are shorter.
+
+    Never fewer than its history, so that runs too short for that are refused.
+    """
+    shortest = min(ds.sizes["time"] for ds in datasets)
+    return max(model.history, min(model.training_frames, shortest - 1))

@@ -36,7 +36,7 @@ class FinetuningModule(TrainingModule):
         self,
         model: AxialTransformer,
         data: MixtureData,
-        lr: float = 5e-3,
+        lr: float = 2e-3,
         weight_decay: float = 0.01,
         warmup: float = 0.1,
         decay: float = 0.5,

@@ -11,7 +11,7 @@ from mpp.data.splits import split_runs
 from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
-from mpp.train.datamodule import MixtureData, vocabulary
+from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.fit import Precision, fit
 from mpp.train.modules import TrainingModule
 
@@ -20,7 +20,7 @@ def pretrain(
     datasets: Sequence[xr.Dataset],
     out: Path,
     model: Callable[[Sequence[str]], Surrogate] = AxialTransformer,
-    batch_size: int = 4,
+    batch_size: int = 2,
     weights: Sequence[float] | None = None,
     held_out: float = 0.15,
     max_steps: int = 2000,
@@ -70,10 +70,11 @@ def pretrain(
     L.seed_everything(seed, verbose=False)
     fields = vocabulary(datasets)
     surrogate = model([field.name for field in fields])
-    history = surrogate.history
-    parts = [split_runs(ds, held_out, seed, frames=history + 1) for ds in datasets]
+    least = surrogate.history + 1
+    parts = [split_runs(ds, held_out, seed, frames=least) for ds in datasets]
     training, validation = [list(side) for side in zip(*parts, strict=True)]
-    data = MixtureData(training, validation, history, batch_size, weights, seed, workers)
+    frames = window_frames(surrogate, training + validation)
+    data = MixtureData(training, validation, frames, batch_size, weights, seed, workers)
     if isinstance(surrogate, AxialTransformer):
         surrogate.set_scales(data.field_scales())
     surrogate.card = {

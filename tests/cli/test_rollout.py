@@ -7,7 +7,7 @@ import xarray as xr
 from mpp.cli.main import main
 from mpp.model.axial import AxialTransformer
 from mpp.schema import example
-from mpp.weights import save
+from mpp.weights import load, save
 
 
 @pytest.fixture
@@ -113,3 +113,13 @@ def test_a_field_the_model_does_not_know_is_named(checkpoint, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "no field height" in error
     assert error.count("\n") == 1
+
+
+def test_a_rollout_that_leaves_the_finite_says_where(checkpoint, data, tmp_path, capsys):
+    model = load(checkpoint)
+    for parameter in model.parameters():
+        parameter.data.fill_(torch.nan)
+    save(model, checkpoint)
+    assert call(checkpoint, data, tmp_path / "nan.nc") == 0
+    assert "step 1 and those after it are not finite" in capsys.readouterr().err
+    assert xr.load_dataset(tmp_path / "nan.nc").attrs["finite_steps"] == 0
