@@ -14,7 +14,7 @@ from mpp.finetuning import finetune
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Persistence
 from mpp.schema import example
-from mpp.train.datamodule import MixtureData
+from mpp.train.datamodule import MixtureData, window_frames
 from mpp.train.finetune import FinetuningModule, choose_donors
 from mpp.train.loss import change_loss
 
@@ -132,7 +132,7 @@ def validations(folder) -> list[float]:
 
 def score(model: AxialTransformer, ds: xr.Dataset) -> float:
     """The one-step error that validation reports, of a model on runs of one system."""
-    data = MixtureData([ds], [ds], model.history, batch_size=4)
+    data = MixtureData([ds], [ds], window_frames(model, [ds]), batch_size=4)
     usual = data.scales["mine"].change
     errors = []
     for batch in data.val_dataloader()[0]:

@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 
 from mpp.errors import InputError
-from mpp.train.datamodule import MixtureData
+from mpp.train.datamodule import MixtureData, window_frames
 
 
 def test_every_field_is_there_once_maps_included(two_systems):
@@ -81,3 +81,12 @@ def test_validation_runs_hold_the_same_fields_in_the_same_order(two_systems):
     turned = drift[["velocity_x", "tracer", "diffusivity"]]
     with pytest.raises(InputError, match="training runs hold tracer, velocity_x, the validation"):
         MixtureData([drift], [turned], history=3)
+
+
+@pytest.mark.parametrize(("length", "frames"), [(8, 6), (7, 6), (6, 5), (4, 3), (3, 3)])
+def test_training_windows_reach_twice_as_far_as_the_model_where_runs_do(
+    make_model, make_system, length, frames
+):
+    # A window of 6 frames needs a seventh as target; below 4 frames the history itself has none.
+    ds = make_system("drift").isel(time=slice(0, length))
+    assert window_frames(make_model(("tracer",)), [ds]) == frames
