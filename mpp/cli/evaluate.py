@@ -121,7 +121,7 @@ def render(summary: "Table") -> "rich.table.Table":
     spread = " ± standard error" if summary.runs > 1 else ""
     grid = Table(title=f"{summary.score.upper()} · {summary.system}", caption=f"{runs}{spread}")
     grid.add_column("field", no_wrap=True)
-    grid.add_column("model", overflow="fold")
+    grid.add_column("model", overflow="fold", min_width=len("persistence"))
     units = "" if summary.lead_units == "1" else f" {summary.lead_units}"
     for step, time in zip(summary.steps, summary.lead_times, strict=True):
         grid.add_column(f"step {step}\n({time:.4g}{units})", justify="right")
