@@ -20,7 +20,7 @@ lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
 $(VENV)/simulate: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
