@@ -182,7 +182,7 @@ class Batch:
         samples = ds.sizes["sample"]
 
         def tensor(values: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+            return torch.from_numpy(np.require(values, requirements=["C", "W"])).to(dtype)
 
         def by_sample(variable: xr.DataArray) -> np.ndarray:
             values = np.asarray(variable.values)

@@ -16,10 +16,10 @@ import mpp
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEMO = (
-    "demo --out demo --trajectories 4 --runs 3 --test-runs 2 --resolution 48 "
+    "demo --out demo --trajectories 4 --runs 3 --test-runs 2 --resolution 64 "
     "--pretrain-steps 6 --finetune-steps 3 --lead 20"
 )
-SMALLER = {"finetune": "--max-steps 3", "generate": "--resolution 48", "pretrain": "--max_steps 3"}
+SMALLER = {"finetune": "--max-steps 3", "generate": "--resolution 64", "pretrain": "--max_steps 3"}
 """What the tests add to a command of the README so that it takes seconds."""
 
 pytestmark = pytest.mark.slow

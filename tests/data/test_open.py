@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from mpp.batch import Batch
+from mpp.data import windows
 from mpp.data.lazy import join, view
 from mpp.data.open import open_dataset
 from mpp.errors import InputError
@@ -147,31 +150,24 @@ def test_pickled_datasets_read_the_same(plain_file: Path):
     np.testing.assert_array_equal(again["density"].values, ds["density"].values)
 
 
-class Frames(Dataset[np.ndarray]):
-    def __init__(self, ds: xr.Dataset) -> None:
-        self.ds = ds
-
-    def __len__(self) -> int:
-        return self.ds.sizes["time"]
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.ds["density"].isel(time=index).values
-
-
-def _read_by_workers(path: Path, method: str) -> None:
-    frames = Frames(open_dataset(path, boundary="open"))
-    here = np.stack([frames[index] for index in range(len(frames))])
-    loader = DataLoader(frames, batch_size=1, num_workers=2, multiprocessing_context=method)
-    np.testing.assert_array_equal(np.concatenate([batch.numpy() for batch in loader]), here)
+def _read_by_workers(path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Windows comes from the package: a spawned worker does not find what a test module defines.
+    monkeypatch.setattr(windows, "IN_MEMORY_BYTES", 0)
+    frames = windows.Windows(open_dataset(path, boundary="open"), frames=2)
+    here = torch.cat([frames[index].values for index in range(len(frames))])
+    loader = DataLoader(
+        frames, collate_fn=Batch.collate, num_workers=2, multiprocessing_context=method
+    )
+    assert torch.equal(torch.cat([batch.values for batch in loader]), here)
 
 
-def test_forked_workers_read_what_the_parent_has_open(plain_file: Path):
-    _read_by_workers(plain_file, "fork")
+def test_forked_workers_read_what_the_parent_has_open(plain_file: Path, monkeypatch):
+    _read_by_workers(plain_file, "fork", monkeypatch)
 
 
 @pytest.mark.slow
-def test_spawned_workers(plain_file: Path):
-    _read_by_workers(plain_file, "spawn")
+def test_spawned_workers(plain_file: Path, monkeypatch):
+    _read_by_workers(plain_file, "spawn", monkeypatch)
 
 
 @pytest.mark.parametrize(
