@@ -124,10 +124,6 @@ class Batch:
         """The same batch with every tensor on ``device``."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> Self:
-        """The same batch in page-locked memory, for fast copies to a GPU."""
-        return self._map(lambda tensor: tensor.pin_memory())
-
     @property
     def _kind(self) -> tuple[object, ...]:
         """What windows must share to stand in one batch."""

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpp.cli.convert import stated_mapping
 from mpp.cli.parsing import CommandParser
+from mpp.cli.source import add_source, stated_mapping
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,20 +25,7 @@ def parser() -> CommandParser:
         "What is in these files, and will they train. Status 0 if they will.",
         "mpp doctor 'runs/*.nc' --mapping mapping.yaml",
     )
-    made.add_argument(
-        "path", nargs="+", metavar="PATH", help="files, a folder or a glob, all of one system"
-    )
-    made.add_argument(
-        "--mapping", type=Path, metavar="FILE.yaml", help="names and axes, as this command prints"
-    )
-    made.add_argument(
-        "--boundary",
-        action="append",
-        default=[],
-        metavar="AXIS=KIND",
-        help="boundary of an axis, or of all without AXIS=; 'low high' where its sides differ",
-    )
-    made.add_argument("--system", metavar="NAME", help="name of the physical system")
+    add_source(made)
     made.add_argument(
         "--save-mapping", type=Path, metavar="FILE.yaml", help="write the printed mapping there"
     )

@@ -18,32 +18,29 @@ from mpp.batch import Axis
 AXES = "xyz"
 
 
-def _pattern(rank: int, size: str) -> tuple[str, str]:
-    """Einops pieces for the grouped and the split axes of a patching by ``size`` points."""
-    split = " ".join(f"({axis} {size}{axis})" for axis in AXES[:rank])
-    return split, " ".join(f"{size}{axis}" for axis in AXES[:rank])
+def _layouts(rank: int, size: int) -> tuple[str, str, dict[str, int]]:
+    """Einops patterns of a field on its grid and in patches, and the sizes within a patch."""
+    axes = AXES[:rank]
+    grid = " ".join(f"({axis} p{axis})" for axis in axes)
+    inside = " ".join(f"p{axis}" for axis in axes)
+    patches = f"b t {' '.join(axes)} (c {inside})"
+    return f"b t c {grid}", patches, {f"p{axis}": size for axis in axes}
 
 
 def patch(
     values: Float[Tensor, "sample time channel *space"], size: int
 ) -> Float[Tensor, "sample time *patch inside"]:
     """Gather patches of ``size`` points along every axis; channels come first inside a patch."""
-    rank = values.ndim - 3
-    split, inner = _pattern(rank, "p")
-    outer = " ".join(AXES[:rank])
-    sizes = {f"p{axis}": size for axis in AXES[:rank]}
-    return rearrange(values, f"b t c {split} -> b t {outer} (c {inner})", **sizes)
+    grid, patches, sizes = _layouts(values.ndim - 3, size)
+    return rearrange(values, f"{grid} -> {patches}", **sizes)
 
 
 def unpatch(
     tokens: Float[Tensor, "sample time *patch inside"], size: int
 ) -> Float[Tensor, "sample time channel *space"]:
     """The inverse of `patch`."""
-    rank = tokens.ndim - 3
-    split, inner = _pattern(rank, "p")
-    outer = " ".join(AXES[:rank])
-    sizes = {f"p{axis}": size for axis in AXES[:rank]}
-    return rearrange(tokens, f"b t {outer} (c {inner}) -> b t c {split}", **sizes)
+    grid, patches, sizes = _layouts(tokens.ndim - 3, size)
+    return rearrange(tokens, f"{patches} -> {grid}", **sizes)
 
 
 def pad(

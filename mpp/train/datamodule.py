@@ -77,8 +77,7 @@ class MixtureData(L.LightningDataModule):
             scales = self.scales[windows.system]
             for number, name in enumerate(windows[0].names):
                 pair = torch.stack([scales.value[number], scales.change[number]])
-                if (pair > 0).all():
-                    logs.setdefault(name, []).append(pair.log())
+                logs.setdefault(name, []).append(pair.log())  # both above zero, as Windows says
         means = {name: torch.stack(pairs).mean(0).exp().tolist() for name, pairs in logs.items()}
         return {name: (value, change) for name, (value, change) in means.items()}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mpp.cli.convert import boundaries
 from mpp.cli.main import main
+from mpp.cli.source import boundaries
 from mpp.data.open import open_dataset
 from mpp.errors import InputError
 

@@ -1,0 +1,58 @@
+"""The data that a command reads, and what its user says about it."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpp.errors import InputError
+
+if TYPE_CHECKING:
+    from mpp.data.mapping import Mapping
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add ``PATH...`` and the options that say what is in these files."""
+    parser.add_argument(
+        "path", nargs="+", metavar="PATH", help="files, a folder or a glob, all of one system"
+    )
+    parser.add_argument(
+        "--mapping", type=Path, metavar="FILE.yaml", help="names and axes, as mpp doctor prints it"
+    )
+    parser.add_argument(
+        "--boundary",
+        action="append",
+        default=[],
+        metavar="AXIS=KIND",
+        help="boundary of an axis, or of all without AXIS=; 'low high' where its sides differ",
+    )
+    parser.add_argument("--system", metavar="NAME", help="name of the physical system")
+
+
+def stated_mapping(args: argparse.Namespace) -> "Mapping":
+    """The mapping file with the options over it.
+
+    Raises:
+        InputError: A mapping file or an option that cannot be used.
+    """
+    from mpp.data.open import as_mapping
+
+    return as_mapping(args.mapping, {"boundary": boundaries(args.boundary), "system": args.system})
+
+
+def boundaries(words: list[str]) -> dict[str, str] | str | None:
+    """``AXIS=KIND`` words as pairs; a single word without an axis stands for all axes.
+
+    Raises:
+        InputError: One word for all axes beside others.
+    """
+    if not words:
+        return None
+    if len(words) == 1 and "=" not in words[0]:
+        return words[0]
+    pairs = {}
+    for word in words:
+        axis, equals, kind = word.partition("=")
+        if not equals or not axis:
+            raise InputError(f"--boundary {word!r}: expected AXIS=KIND, such as x=periodic")
+        pairs[axis.strip()] = kind.strip()
+    return pairs
