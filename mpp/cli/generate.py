@@ -17,6 +17,7 @@ def parser() -> CommandParser:
     made.add_argument("--out", type=Path, required=True, help="folder for the file NAME.nc")
     made.add_argument("--trajectories", type=int, help="number of runs (default: spec.yaml's)")
     made.add_argument("--resolution", type=int, help="points along an axis (default: spec.yaml's)")
+    made.add_argument("--frames", type=int, help="frames a run (default: spec.yaml's)")
     made.add_argument("--seed", type=int, default=0, help="all random draws derive from it (0)")
     made.add_argument("--workers", type=int, help="number of processes (default: all cores)")
     made.add_argument("--overwrite", action="store_true", help="replace a file already there")
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> None:
             args.out,
             trajectories=args.trajectories,
             resolution=args.resolution,
+            frames=args.frames,
             seed=args.seed,
             workers=args.workers,
             overwrite=args.overwrite,

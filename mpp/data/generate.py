@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,6 +46,7 @@ def generate(
     *,
     trajectories: int | None = None,
     resolution: int | None = None,
+    frames: int | None = None,
     seed: int = 0,
     workers: int | None = None,
     overwrite: bool = False,
@@ -54,13 +56,15 @@ def generate(
     """Generate trajectories of one system and write them to ``out/NAME.nc``.
 
     Trajectory ``i`` depends on the seed, the system, the resolution and ``i`` alone, so a larger
-    file starts with the trajectories of a smaller one.
+    file starts with the trajectories of a smaller one, and longer runs with the frames of shorter
+    ones.
 
     Args:
         folder: Folder with ``spec.yaml`` and ``generate.py``; its name is the system's.
         out: Folder that receives the file; made if missing.
         trajectories: Number of trajectories; the specification's default if left out.
         resolution: Points along each axis; the specification's default if left out.
+        frames: Frames a trajectory; the specification's default if left out.
         seed: Non-negative number that all random draws derive from.
         workers: Number of processes; all cores if left out. Ignored if a pool is given.
         overwrite: Replace a file that is already there.
@@ -79,12 +83,13 @@ def generate(
     require_solver(system)
     count = system.trajectories if trajectories is None else trajectories
     size = system.resolution if resolution is None else resolution
+    length = system.frames if frames is None else frames
     workers = default_workers() if workers is None else workers
-    _check_numbers(system, count, size, seed, workers)
+    _check_numbers(system, count, size, length, seed, workers)
     path = _prepare(out / f"{system.name}.nc", overwrite)
-    attrs = _provenance(system, folder, seed, size)
+    attrs = _provenance(system, folder, seed, size, length)
     with _borrow(pool, min(workers, count)) as processes:
-        task = partial(_trajectory, str(folder.resolve()), seed, size)
+        task = partial(_trajectory, str(folder.resolve()), seed, size, length)
         samples = processes.map(task, range(count))
         try:
             _write(samples, count, path, attrs, on_trajectory)
@@ -105,10 +110,13 @@ def _prepare_worker() -> None:
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 
-def _check_numbers(system: System, count: int, size: int, seed: int, workers: int) -> None:
+def _check_numbers(
+    system: System, count: int, size: int, length: int, seed: int, workers: int
+) -> None:
     for name, value, least in (
         ("trajectories", count, 1),
         ("resolution", size, system.least_resolution),
+        ("frames", length, 2),
         ("seed", seed, 0),
         ("workers", workers, 1),
     ):
@@ -130,12 +138,15 @@ def _prepare(path: Path, overwrite: bool) -> Path:
     return path
 
 
-def _provenance(system: System, folder: Path, seed: int, size: int) -> dict[str, str | int]:
+def _provenance(
+    system: System, folder: Path, seed: int, size: int, length: int
+) -> dict[str, str | int]:
     return {
         **system.provenance(),
         "generator": f"mpp {__version__}, mpp generate",
         "seed": seed,
         "resolution": size,
+        "frames": length,
         "specification": (folder / "spec.yaml").read_text(encoding="utf-8"),
     }
 
@@ -158,8 +169,9 @@ def _load(folder: str) -> tuple[System, Simulate]:
     return system, load_simulate(Path(folder), system)
 
 
-def _trajectory(folder: str, seed: int, size: int, index: int) -> xr.Dataset:
+def _trajectory(folder: str, seed: int, size: int, length: int, index: int) -> xr.Dataset:
     system, simulate = _load(folder)
+    system = replace(system, frames=length)
     ds = require_valid(
         simulate(system, size * system.refinement, system.rng(seed, index)), system.name
     )

@@ -78,6 +78,15 @@ def test_trajectory_depends_on_seed_and_index_alone(
     assert np.unique(np.concatenate([many.speed, other.speed])).size == 8
 
 
+def test_longer_runs_start_with_the_frames_of_shorter_ones(
+    sines: Path, tmp_path: Path, pool: Executor
+) -> None:
+    short = xr.load_dataset(generate(sines, tmp_path / "short", pool=pool))
+    long = xr.load_dataset(generate(sines, tmp_path / "long", frames=5, pool=pool))
+    assert (short.sizes["time"], long.sizes["time"], long.attrs["frames"]) == (3, 5, 5)
+    xr.testing.assert_equal(short, long.isel(time=slice(3)))
+
+
 def test_file_is_canonical_chunked_and_says_where_it_comes_from(
     sines: Path, tmp_path: Path, pool: Executor
 ) -> None:
@@ -178,6 +187,7 @@ def test_step_shortens_on_finer_grids_only(sines: Path) -> None:
     [
         ({"trajectories": 0}, "trajectories must be at least 1, got 0"),
         ({"resolution": 2}, "resolution must be at least 4, got 2"),
+        ({"frames": 1}, "frames must be at least 2, got 1"),
         ({"resolution": 7}, "resolution must be even, got 7"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
