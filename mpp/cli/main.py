@@ -18,12 +18,13 @@ COMMANDS = {
     "evaluate": "scores by field, sample and lead time, persistence beside them",
     "figures": "pictures of a rollout or an evaluation file",
     "inspect": "what a checkpoint is: fields, data, size, hash",
+    "import-weights": "the authors' released MPP weights, any of the four sizes",
 }
 
 
 def usage() -> str:
     """What ``mpp --help`` prints."""
-    rows = "\n".join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())
+    rows = "\n".join(f"  {name:<16}{summary}" for name, summary in COMMANDS.items())
     return (
         "usage: mpp COMMAND [options]\n\n"
         f"{rows}\n\n"
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = ", ".join(COMMANDS)
         sys.stderr.write(f"mpp: no command {words[0]!r}; expected one of: {known}\n")
         return 2
-    command = importlib.import_module(f"mpp.cli.{words[0]}")
+    command = importlib.import_module(f"mpp.cli.{words[0].replace('-', '_')}")
     try:
         command.run(command.parser().parse_args(words[1:]))
     except InputError as error:

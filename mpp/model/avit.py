@@ -168,6 +168,12 @@ class PublishedAViT(Surrogate):
         return cls(names, slots, width, heads, depth)
 
     @property
+    def size(self) -> Size | None:
+        """Which of the published sizes this is, if any."""
+        shape = (self.width, self.heads, self.depth)
+        return next((size for size, known in SIZES.items() if known == shape), None)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Every field name that has a slot."""
         return tuple(dict.fromkeys(name for rows in self.table.values() for name in rows))

@@ -18,8 +18,9 @@ A batch whose ``system`` is none of these names takes the set that has all of it
 fewest others: velocities alone are an incompressible flow, with a pressure a compressible one.
 """
 
-import pickle
+import hashlib
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor
 
 from mpp.errors import InputError
+from mpp.fields import known_field
 from mpp.model.avit import PublishedAViT
 
 RELEASED_SLOTS: dict[str, dict[str, int]] = {
@@ -81,10 +83,22 @@ def read_released(path: str | Path) -> PublishedAViT:
     Args:
         path: The authors' file, for instance ``MPP_AViT_Ti``.
 
+    Returns:
+        The model, in evaluation mode; its card names the systems of the slots, and the file.
+
     Raises:
         InputError: No such file, not a checkpoint of weights, or one of another model.
     """
-    return from_released(_read_weights(Path(path)), str(path))
+    file = Path(path)
+    model = from_released(_read_weights(file), str(file))
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    model.card = {
+        "systems": list(RELEASED_SLOTS),
+        "fields": {name: known_field(name).attrs() for name in model.names},
+        "recipe": {"imported_from": file.name, "imported_sha256": digest},
+    }
+    return model
 
 
 def from_released(weights: Mapping[str, Tensor], source: str = "the weights") -> PublishedAViT:
@@ -116,46 +130,73 @@ def from_released(weights: Mapping[str, Tensor], source: str = "the weights") ->
                 f"{source}: expected {tuple(own.shape)} for {names[name]}, got "
                 f"{tuple(weights[names[name]].shape)}; fetch it again"
             )
+        if not torch.isfinite(weights[names[name]]).all():
+            raise InputError(f"{source}: {names[name]} is not finite; fetch it again")
     state = {name: weights[theirs].to(torch.float32, copy=True) for name, theirs in names.items()}
     model.load_state_dict(state, assign=True)
     return model.eval()
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the authors' released checkpoint")
+    advice = "give the authors' released checkpoint"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {advice}")
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of other formats is said below
+            found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from None
+    except Exception as error:  # on a file that is not its own, torch fails in many ways
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it holds code, {code[1]}" if code else "torch does not know its format"
         raise InputError(
-            f"{path}: not a file of weights that torch can read safely ({reason}); give the "
-            "authors' released checkpoint"
+            f"{path}: not a file of weights that can be read safely ({reason}); {advice}"
         ) from None
     weights = found.get("model_state", found) if isinstance(found, dict) else found
-    tensors = isinstance(weights, Mapping) and all(map(torch.is_tensor, weights.values()))
-    if not tensors or not weights:
+    if not isinstance(weights, Mapping) or not weights or not all(map(_is_weight, weights.items())):
         raise InputError(
-            f"{path}: expected weights by name under 'model_state', got "
-            f"{type(weights).__name__}; give the authors' released checkpoint"
+            f"{path}: expected weights by name under 'model_state', got {_kind(found)}; {advice}"
         )
     return dict(weights)
 
 
+def _is_weight(item: tuple[Any, Any]) -> bool:
+    name, value = item
+    dense = torch.is_tensor(value) and value.layout == torch.strided
+    return isinstance(name, str) and dense and value.is_floating_point()
+
+
+def _kind(found: Any) -> str:
+    """What a file holds, in a few words."""
+    if not isinstance(found, Mapping):
+        return f"a {type(found).__name__}"
+    if "model_state" in found:
+        return "something else under that name"
+    return f"the entries {_few({str(name) for name in found})}" if found else "nothing"
+
+
 def _model_for(weights: Mapping[str, Tensor], source: str) -> PublishedAViT:
     """The empty model whose size the shapes of the weights tell."""
-    numbers = [int(found[1]) for name in weights if (found := re.match(r"blocks\.(\d+)\.", name))]
+    found = (re.match(r"blocks\.(\d+)\.", name) for name in weights)
+    blocks = {int(number[1]) for number in found if number}
     bias = "blocks.0.temporal.rel_pos_bias.relative_attention_bias.weight"
-    for name in ("space_bag.weight", "blocks.0.temporal.gamma", bias):
+    for name, dims in (("space_bag.weight", 2), ("blocks.0.temporal.gamma", 1), (bias, 2)):
         if name not in weights:
             raise InputError(f"{source}: expected an AViT, {name} missing; fetch it again")
-    return PublishedAViT(
-        RELEASED_SLOTS,
-        slots=weights["space_bag.weight"].shape[-1],
-        width=weights["blocks.0.temporal.gamma"].shape[0],
-        heads=weights[bias].shape[-1],
-        depth=max(numbers) + 1,
-    )
+        if weights[name].ndim != dims or not weights[name].numel():
+            shape = tuple(weights[name].shape)
+            raise InputError(f"{source}: {name} has the shape {shape}; fetch it again")
+    width, heads = weights["blocks.0.temporal.gamma"].shape[0], weights[bias].shape[1]
+    if width % heads or width % 4:
+        raise InputError(f"{source}: a width of {width} with {heads} heads; fetch it again")
+    slots = weights["space_bag.weight"].shape[1]
+    if slots < RELEASED_COUNT:
+        raise InputError(
+            f"{source}: {slots} slots for fields, expected {RELEASED_COUNT} or more; give weights "
+            "trained on all systems of the authors' table"
+        )
+    return PublishedAViT(RELEASED_SLOTS, slots, width, heads, depth=len(blocks))
 
 
 def _few(names: set[str]) -> str:
