@@ -31,6 +31,8 @@ def parser() -> ConfigParser:
     made.add_argument("--data", type=str, nargs="+", required=True, help="one path a system")
     add_output(made, "folder for the checkpoint, its metrics and its state")
     made.add_function_arguments(pretrain, skip={"datasets", "out"})
+    # As a class, the default would lend its arguments to any other model that is named.
+    made.set_defaults(model=None)
     return made
 
 
@@ -41,6 +43,8 @@ def run(arguments: Any) -> None:
     options = parser().instantiate(arguments).as_dict()
     out: Path = claim(options.pop("out"), options.pop("overwrite") or options["resume"])
     options.pop("config")
+    if options["model"] is None:
+        options.pop("model")
     datasets = [open_dataset(path) for path in options.pop("data")]
     save(pretrain(datasets, out, **options), out)
     tell(out)

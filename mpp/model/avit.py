@@ -26,7 +26,8 @@ weights were trained with them, so this model keeps them all. The default model 
   step do not reach it; points outside a mask count as zeros.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -148,13 +149,9 @@ class PublishedAViT(Surrogate):
     ) -> None:
         super().__init__(history)
         self.table = slot_table(names)
-        used = [slot for rows in self.table.values() for slot in rows.values()]
+        used = _used(self.table)
         self.slots = max(used, default=-1) + 1 if slots is None else slots
-        if not used or min(used) < 0 or max(used) >= self.slots:
-            raise InputError(
-                f"expected slots from 0 to {self.slots - 1} for at least one field, got "
-                f"{sorted(used)}; correct the table or give more slots"
-            )
+        self._check_slots()
         self.width, self.heads, self.depth, self.drop = width, heads, depth, drop
         self.stem = FieldStem(self.slots, width)
         rates = [drop * number / max(1, depth - 1) for number in range(depth)]
@@ -166,6 +163,21 @@ class PublishedAViT(Surrogate):
         """One of the four published sizes: 7.3, 29.0, 115.6 and 407.1 M weights with 12 slots."""
         width, heads, depth = SIZES[size]
         return cls(names, slots, width, heads, depth)
+
+    def separate(self, systems: Mapping[str, Sequence[str]]) -> None:
+        """Give every field of every system a slot of its own, in this order, as was published.
+
+        Args:
+            systems: Names of the fields by system.
+
+        Raises:
+            InputError: More fields than slots.
+        """
+        count = itertools.count()
+        self.table = {
+            system: {name: next(count) for name in names} for system, names in systems.items()
+        }
+        self._check_slots()
 
     @property
     def size(self) -> Size | None:
@@ -224,6 +236,14 @@ class PublishedAViT(Surrogate):
         frames = self.head(last.flatten(0, 1), fields).unflatten(0, last.shape[:2])
         return rearrange(frames * std + mean, "t b f x y -> b t f x y")
 
+    def _check_slots(self) -> None:
+        used = _used(self.table)
+        if not used or min(used) < 0 or max(used) >= self.slots:
+            raise InputError(
+                f"expected slots from 0 to {self.slots - 1} for at least one field, got "
+                f"{sorted(used)}; correct the table or give more slots"
+            )
+
     def _check_grid(self, batch: Batch) -> None:
         shape = batch.values.shape[3:]
         points = " x ".join(str(size) for size in shape)
@@ -233,3 +253,7 @@ class PublishedAViT(Surrogate):
                 f"more than one patch, got {points}; interpolate the data (ds.interp) or use the "
                 "default model, which takes any shape"
             )
+
+
+def _used(table: Slots) -> list[int]:
+    return [slot for rows in table.values() for slot in rows.values()]

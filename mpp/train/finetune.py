@@ -11,6 +11,7 @@ from mpp.model.axial import AxialTransformer
 from mpp.train.datamodule import MixtureData
 from mpp.train.loss import change_loss
 from mpp.train.modules import TrainingModule
+from mpp.train.schedule import Trapezoid
 
 
 class FinetuningModule(TrainingModule):
@@ -48,7 +49,7 @@ class FinetuningModule(TrainingModule):
         self_donors = choose_donors(model, trial, scales)
         model.grow([field.name for field in data.fields], self_donors)
         model.set_scales(scales)
-        super().__init__(model, lr, weight_decay, warmup, decay)
+        super().__init__(model, lr, weight_decay, schedule=Trapezoid(warmup, decay))
         self.donors = self_donors
 
 

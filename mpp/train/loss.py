@@ -1,4 +1,6 @@
-r"""The training loss: squared error in units of the change that really happened.
+r"""Training losses: squared error in units of what really happened, field by field.
+
+In units of the change (`change_loss`, the default):
 
 .. math:: L = \Bigl\langle \frac{\langle (\hat x_{t+1} - x_{t+1})^2 \rangle}{\max(\overline{\langle
           (x_{i+1} - x_i)^2 \rangle}, f^2)} \Bigr\rangle
@@ -7,14 +9,33 @@ Inner brackets average over the points inside the mask, the bar over the steps o
 outer brackets over samples, steps and fields: every field of every sample weighs the same, and
 copying the last frame costs 1. The floor :math:`f` keeps a field that does not change from costing
 more than one that does.
+
+In units of the value (`nmse_loss`), as Multiple Physics Pretraining was published:
+
+.. math:: L = \Bigl\langle \frac{\langle (\hat x_{t+1} - x_{t+1})^2 \rangle}
+          {\langle x_{t+1}^2 \rangle + 10^{-7}} \Bigr\rangle
+
+Predicting zero costs 1, and a field with a large mean hardly counts. The number added has the unit
+of the field squared: a field whose values are below some :math:`10^{-4}` does not count either.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+Loss = Callable[..., Any]
+"""Takes predictions, frames, the fields' usual change and a mask, as `change_loss` does.
+
+`Any`, here and in the aliases for optimizers and schedules, since jsonargparse takes a return type
+as the class that a YAML file must name.
+"""
 FLOOR = 1e-2
 """A change counts as at least this share of the field's usual change over the training data."""
+ADDED = 1e-7
+"""What the published code adds to the mean square of a field before it divides by it."""
 
 
 def change_loss(
@@ -37,6 +58,25 @@ def change_loss(
     floor = (FLOOR * usual_change).square()
     errors = _mean_square(predicted.float() - frames[:, -predicted.shape[1] :], mask)
     return errors / changes.maximum(floor)
+
+
+def nmse_loss(
+    predicted: Float[Tensor, "sample time field *space"],
+    frames: Float[Tensor, "sample time_and_one field *space"],
+    usual_change: Float[Tensor, " field"],
+    mask: Bool[Tensor, "sample *space"] | None = None,
+) -> Float[Tensor, "sample time field"]:
+    """The published loss of each target: mean square of the error over that of the target.
+
+    Args:
+        predicted: As for `change_loss`; the published model predicts the last frame alone.
+        frames: As for `change_loss`.
+        usual_change: Not used: this loss has no floor that a field's data sets.
+        mask: True where the fields are defined; other points do not count.
+    """
+    targets = frames[:, -predicted.shape[1] :].float()
+    errors = _mean_square(predicted.float() - targets, mask)
+    return errors / (_mean_square(targets, mask) + ADDED)
 
 
 def _mean_square(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,20 +12,24 @@ from torchmetrics import MeanMetric
 from mpp.batch import Batch
 from mpp.model.surrogate import Surrogate
 from mpp.train.datamodule import MixtureData
-from mpp.train.loss import change_loss
-from mpp.train.optimizer import MuonAdamW, split_parameters
-from mpp.train.schedule import trapezoid
+from mpp.train.loss import Loss, change_loss
+from mpp.train.optimizer import MakeOptimizer, muon_adamw
+from mpp.train.schedule import Schedule, Trapezoid
 
 
 class TrainingModule(L.LightningModule):
-    """Next-frame training with the change loss, validated on the held-out runs of each system.
+    """Next-frame training, validated on the held-out runs of each system.
+
+    Whatever it trains with, the validation error is that of the change loss, so that runs with
+    different losses can be compared.
 
     Args:
         model: The surrogate to train.
         lr: Level of the learning rate.
-        weight_decay: Decoupled weight decay of the matrices.
-        warmup: Share of the steps in which the rate rises.
-        decay: Share of the steps in which it falls to zero.
+        weight_decay: Decoupled weight decay; the optimizer says of which parameters.
+        loss: What to minimize, averaged over samples, targets and fields.
+        optimizer: Makes the optimizer of the model.
+        schedule: Makes the learning rate's course over the run; `Trapezoid` when left out.
     """
 
     def __init__(
@@ -32,25 +37,36 @@ class TrainingModule(L.LightningModule):
         model: Surrogate,
         lr: float = 5e-3,
         weight_decay: float = 0.01,
-        warmup: float = 0.05,
-        decay: float = 0.5,
+        loss: Loss = change_loss,
+        optimizer: MakeOptimizer = muon_adamw,
+        schedule: Schedule | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.lr, self.weight_decay = lr, weight_decay
-        self.warmup, self.decay = warmup, decay
+        self.loss, self.optimizer, self.schedule = loss, optimizer, schedule or Trapezoid()
 
     @property
     def data(self) -> MixtureData:
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
-    def loss(self, batch: Batch) -> Float[Tensor, "sample time field"]:
+    def errors(self, batch: Batch, loss: Loss) -> Float[Tensor, "sample time field"]:
         """The loss of every target of a window whose last frame is only ever a target."""
         predicted = self.model(batch.window(0, batch.frames - 1))
-        return change_loss(predicted, batch.values, self.data.usual(batch).change, batch.mask)
+        return loss(predicted, batch.values, self.data.usual(batch).change, batch.mask)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Let what a model draws depend on the batch's number alone, so that a resumed run repeats.
+
+        Lightning's checkpoints do not keep the state of torch's generators.
+        """
+        number = self.trainer.fit_loop.total_batch_idx + 1
+        torch.manual_seed(
+            int(np.random.SeedSequence((self.data.seed, number)).generate_state(1)[0])
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.loss(batch).mean()
+        loss = self.errors(batch, self.loss).mean()
         self.log("loss", loss, prog_bar=True, batch_size=batch.samples)
         return loss
 
@@ -59,7 +75,7 @@ class TrainingModule(L.LightningModule):
         self.scores = nn.ModuleList(MeanMetric("disable") for _ in self.data.validation)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self.scores[dataloader_idx](self.loss(batch)[:, -1].sqrt())
+        self.scores[dataloader_idx](self.errors(batch, change_loss)[:, -1].sqrt())
 
     def on_validation_epoch_end(self) -> None:
         """Log the one-step error of each system, in units of its change, and their mean."""
@@ -70,11 +86,8 @@ class TrainingModule(L.LightningModule):
         self.log("val", torch.stack(values).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = MuonAdamW(
-            *split_parameters(self.model), lr=self.lr, weight_decay=self.weight_decay
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = trapezoid(optimizer, steps, self.warmup, self.decay)
+        optimizer = self.optimizer(self.model, self.lr, self.weight_decay)
+        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -1,4 +1,4 @@
-r"""Muon for the matrices, AdamW for everything else, as one optimizer.
+r"""Optimizers: Muon for matrices with AdamW for everything else, or any other package's.
 
 Muon (Jordan et al. 2024) replaces the momentum :math:`M` of a matrix by the nearest orthogonal one,
 :math:`(M M^T)^{-1/2} M`, found by Newton-Schulz iterations. The result is scaled by
@@ -10,14 +10,20 @@ both parts share one learning rate and weight decay.
 shape go together, in the precision that they are stored in.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from mpp.errors import InputError
+
+MakeOptimizer = Callable[..., Any]
+"""Takes the model, the level of the learning rate and the weight decay; gives an optimizer."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
@@ -35,7 +41,7 @@ def orthogonalize(
     return x.mT if tall else x
 
 
-class MuonAdamW(torch.optim.Optimizer):
+class MuonAdamW(Optimizer):
     """Muon on two-dimensional weights of layers, AdamW on the rest.
 
     Args:
@@ -131,3 +137,51 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     matrices = [parameter for parameter in trained if id(parameter) in weights]
     others = [parameter for parameter in trained if id(parameter) not in weights]
     return matrices, others
+
+
+def muon_adamw(model: nn.Module, lr: float, weight_decay: float) -> MuonAdamW:
+    """The default optimizer of a model."""
+    return MuonAdamW(*split_parameters(model), lr=lr, weight_decay=weight_decay)
+
+
+@dataclass(frozen=True, repr=False)
+class DecayArrays:
+    """Any other optimizer, with weight decay on arrays and none on biases and gains.
+
+    Args:
+        kind: Its class, such as ``torch.optim.AdamW`` or ``dadaptation.DAdaptAdan``.
+        options: Its further arguments by name; learning rate and weight decay come from the run.
+    """
+
+    kind: type[Optimizer]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"{self.kind.__name__}({options})"
+
+    def __call__(self, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
+        """The optimizer of a model.
+
+        Raises:
+            InputError: The class does not take these options.
+        """
+        arrays, vectors = split_by_shape(model)
+        groups: list[dict[str, Any]] = [
+            {"params": arrays},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        make: Callable[..., Optimizer] = self.kind
+        try:
+            return make(groups, **{"lr": lr, "weight_decay": weight_decay, **self.options})
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.kind.__name__}: {error}; correct its options") from None
+
+
+def split_by_shape(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Trained parameters with more than one dim of more than one entry, and the others."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    arrays = [parameter for parameter in trained if parameter.squeeze().ndim > 1]
+    vectors = [parameter for parameter in trained if parameter.squeeze().ndim <= 1]
+    return arrays, vectors

@@ -9,11 +9,15 @@ import xarray as xr
 from mpp import schema
 from mpp.data.splits import split_runs
 from mpp.errors import InputError, require_at_least
+from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.fit import Precision, fit
+from mpp.train.loss import Loss, change_loss
 from mpp.train.modules import TrainingModule
+from mpp.train.optimizer import MakeOptimizer, muon_adamw
+from mpp.train.schedule import Schedule
 
 
 def pretrain(
@@ -32,25 +36,33 @@ def pretrain(
     accumulate: int = 1,
     validate_every: int = 200,
     resume: bool = False,
+    loss: Loss = change_loss,
+    optimizer: MakeOptimizer = muon_adamw,
+    schedule: Schedule | None = None,
 ) -> Surrogate:
     """Train a new model on a weighted mixture of systems.
 
     Args:
         datasets: One dataset a system, in the schema.
         out: Folder for metrics and checkpoints.
-        model: Makes the model from the names of all fields; its history sets the windows.
+        model: Makes the model from the names of all fields; its history sets the windows. The
+            published AViT gets a slot for every field of every system instead, as its authors had.
         batch_size: Windows in a batch.
         weights: How often each system is drawn, in proportion; equal when left out.
         held_out: Share of each system's runs that is validated on and never trained on.
         max_steps: Optimizer steps.
         lr: Level of the learning rate.
-        weight_decay: Decoupled weight decay of the matrices.
+        weight_decay: Decoupled weight decay; the optimizer says of which parameters.
         seed: Fixes the split, the first weights and the order of the batches.
         workers: Processes that read windows.
         precision: ``32-true`` or ``bf16-mixed``.
         accumulate: Batches an optimizer step.
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``.
+        loss: What to minimize (`mpp.train.loss`).
+        optimizer: Makes the optimizer (`mpp.train.optimizer`).
+        schedule: Makes the learning rate's course over the run (`mpp.train.schedule`);
+            `Trapezoid` when left out.
 
     Returns:
         The trained model, with its card filled in.
@@ -70,6 +82,8 @@ def pretrain(
     L.seed_everything(seed, verbose=False)
     fields = vocabulary(datasets)
     surrogate = model([field.name for field in fields])
+    if isinstance(surrogate, PublishedAViT):
+        surrogate.separate({schema.system(ds): schema.names(ds) for ds in datasets})
     least = surrogate.history + 1
     parts = [split_runs(ds, held_out, seed, frames=least) for ds in datasets]
     training, validation = [list(side) for side in zip(*parts, strict=True)]
@@ -77,11 +91,28 @@ def pretrain(
     data = MixtureData(training, validation, frames, batch_size, weights, seed, workers)
     if isinstance(surrogate, AxialTransformer):
         surrogate.set_scales(data.field_scales())
+    module = TrainingModule(surrogate, lr, weight_decay, loss, optimizer, schedule)
     surrogate.card = {
         "systems": list(data.systems),
         "fields": {field.name: field.attrs() for field in fields},
-        "recipe": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
+        "recipe": {
+            "steps": max_steps,
+            "batch_size": batch_size,
+            "accumulate": accumulate,
+            "frames": frames,
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "loss": _called(module.loss),
+            "optimizer": _called(module.optimizer),
+            "schedule": _called(module.schedule),
+            "precision": precision,
+            "seed": seed,
+        },
     }
-    module = TrainingModule(surrogate, lr, weight_decay)
     fit(module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume)
     return surrogate.eval()
+
+
+def _called(part: object) -> str:
+    """A function by its name, an object as it is written."""
+    return getattr(part, "__name__", None) or repr(part)

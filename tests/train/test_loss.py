@@ -1,9 +1,9 @@
-"""Laws of the loss: copying costs one, only points inside the mask count, and it stays finite."""
+"""Laws of the losses: copying costs one, only points inside the mask count, and it stays finite."""
 
 import pytest
 import torch
 
-from mpp.train.loss import FLOOR, change_loss
+from mpp.train.loss import ADDED, FLOOR, change_loss, nmse_loss
 
 SHAPE = (2, 5, 3, 6, 4)
 USUAL = torch.full((3,), 0.5)
@@ -86,3 +86,41 @@ def test_half_precision_predictions_are_compared_in_single():
     frames = torch.full((1, 2, 1, 4), 1000.0)
     frames[:, 1] += 1
     assert change_loss(frames[:, :1].bfloat16(), frames, torch.ones(1)).dtype == torch.float32
+
+
+def test_the_published_loss_of_a_sine_is_that_of_its_squares():
+    # Targets 3 + 2 sin have the mean square 9 + 2; errors 0.5 sin have the mean square 0.125.
+    wave = torch.sin(2 * torch.pi * torch.arange(64) / 64).view(1, 1, 1, 64)
+    frames = torch.cat([torch.zeros_like(wave), 3 + 2 * wave], 1)
+    loss = nmse_loss(3 + 2.5 * wave, frames, torch.ones(1))
+    torch.testing.assert_close(loss, torch.full((1, 1, 1), 0.125 / 11))
+
+
+def test_the_published_loss_of_nothing_is_one_and_of_the_truth_zero(frames):
+    frames = frames + 2
+    zero = nmse_loss(torch.zeros_like(frames[:, 1:]), frames, USUAL)
+    torch.testing.assert_close(zero, torch.ones(2, 4, 3), rtol=1e-6, atol=0)
+    assert torch.equal(nmse_loss(frames[:, 1:], frames, USUAL), torch.zeros(2, 4, 3))
+
+
+def test_the_published_loss_is_of_the_last_frames_and_knows_no_usual_change(frames):
+    predicted = frames[:, :-1] * 0.9
+    whole = nmse_loss(predicted, frames, USUAL)
+    assert torch.equal(nmse_loss(predicted[:, -1:], frames, 7 * USUAL), whole[:, -1:])
+
+
+def test_the_published_loss_of_a_zero_field_is_finite():
+    # Errors of 0.001 over a target of zeros: 1e-6 / 1e-7.
+    assert ADDED == 1e-7
+    loss = nmse_loss(torch.full((1, 1, 1, 4), 1e-3), torch.zeros(1, 2, 1, 4), torch.ones(1))
+    torch.testing.assert_close(loss, torch.full((1, 1, 1), 10.0))
+
+
+@pytest.mark.parametrize("outside", [1e6, float("nan")])
+def test_the_published_loss_sees_nothing_outside_the_mask(frames, outside):
+    mask = torch.ones(2, 6, 4, dtype=torch.bool)
+    mask[0, 2:, 1:] = False
+    inside = mask[:, None, None]
+    predicted = frames[:, :-1] * 0.9
+    dirty = torch.where(inside, predicted, outside), torch.where(inside, frames, outside)
+    assert torch.equal(nmse_loss(*dirty, USUAL, mask), nmse_loss(predicted, frames, USUAL, mask))

@@ -7,6 +7,7 @@ from mpp.model.surrogate import Persistence
 from mpp.schema import BOUNDARY_KINDS
 from mpp.train.datamodule import MixtureData
 from mpp.train.fit import fit
+from mpp.train.loss import nmse_loss
 from mpp.train.modules import TrainingModule
 
 
@@ -57,6 +58,11 @@ def test_copying_scores_about_one_and_a_diverged_model_scores_nan(data):
     # The last step of a window changes about as much as its steps on average.
     assert validate(TrainingModule(Persistence()), data) == pytest.approx(1, abs=0.2)
     assert validate(TrainingModule(Broken()), data) != validate(TrainingModule(Broken()), data)
+
+
+def test_the_score_does_not_depend_on_the_loss(data):
+    usual = validate(TrainingModule(Persistence()), data)
+    assert validate(TrainingModule(Persistence(), loss=nmse_loss), data) == usual
 
 
 def test_the_score_is_the_mean_over_windows_not_over_batches(two_systems):

@@ -11,7 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from mpp.train.optimizer import MuonAdamW, orthogonalize, split_parameters
+from mpp.errors import InputError
+from mpp.train.optimizer import (
+    DecayArrays,
+    MuonAdamW,
+    muon_adamw,
+    orthogonalize,
+    split_by_shape,
+    split_parameters,
+)
 
 
 def matrix(values, rows=8, columns=8, seed=0):
@@ -159,3 +167,41 @@ def test_a_closure_is_evaluated_with_gradients():
 
     assert optimizer.step(closure) == 2
     assert (weight > 0).all()
+
+
+def test_arrays_decay_and_biases_gains_and_single_rows_do_not():
+    model = nn.ModuleDict(
+        {"layer": nn.Linear(3, 2), "norm": nn.LayerNorm(3), "one": nn.Linear(4, 1, bias=False)}
+    )
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    make = DecayArrays(torch.optim.AdamW, {"betas": (0.5, 0.5)})
+    optimizer = make(model, lr=0.1, weight_decay=0.5)
+    for value in model.parameters():
+        value.grad = torch.zeros_like(value)
+    optimizer.step()
+    # Without a gradient, decay alone acts: a factor 1 - 0.1 * 0.5.
+    factor = {"layer.weight": 0.95}
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(value.detach(), factor.get(name, 1.0) * before[name])
+    assert all(group["betas"] == (0.5, 0.5) for group in optimizer.param_groups)
+    assert repr(make) == "AdamW(betas=(0.5, 0.5))"
+
+
+def test_every_trained_parameter_is_in_one_group():
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    model[1].bias.requires_grad_(False)
+    arrays, vectors = split_by_shape(model)
+    assert [id(value) for value in arrays] == [id(model[0].weight)]
+    assert {id(value) for value in vectors} == {id(model[0].bias), id(model[1].weight)}
+
+
+def test_the_default_takes_rate_and_decay_from_the_run():
+    optimizer = muon_adamw(nn.Linear(3, 2), lr=0.3, weight_decay=0.2)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.3, 0.3]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.2, 0]
+
+
+@pytest.mark.parametrize("options", [{"growth": 1.0}, {"eps": -1.0}])
+def test_options_that_an_optimizer_does_not_take_are_refused(options):
+    with pytest.raises(InputError, match=f"AdamW: .*{next(iter(options))}.*correct its options"):
+        DecayArrays(torch.optim.AdamW, options)(nn.Linear(3, 2), 0.1, 0.0)

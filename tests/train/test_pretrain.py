@@ -3,14 +3,19 @@
 import csv
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
 from mpp.errors import InputError
+from mpp.model.avit import PublishedAViT
 from mpp.model.surrogate import Surrogate
 from mpp.train import modules
 from mpp.train.fit import CHECKPOINTS, LAST
+from mpp.train.loss import nmse_loss
+from mpp.train.optimizer import DecayArrays
 from mpp.train.pretrain import pretrain
+from mpp.train.schedule import Trapezoid
 
 OPTIONS = {"batch_size": 2, "max_steps": 4, "validate_every": 2, "held_out": 0.25}
 
@@ -81,6 +86,51 @@ def test_a_resumed_run_equals_one_without_a_break_bit_for_bit(
     assert torch.equal(*states)
 
 
+def published(names) -> PublishedAViT:
+    return PublishedAViT(names, slots=5, width=16, heads=2, depth=2, history=2, drop=0.7)
+
+
+def wide(ds):
+    """The system as noise on a grid of two patches of the published model."""
+    rng = np.random.default_rng(0)
+    grid = {"x": ("x", np.arange(32.0), ds["x"].attrs), "y": ("y", np.arange(16.0), ds["y"].attrs)}
+    made = ds.isel(x=np.arange(32) % 8, y=np.arange(16) % 8).assign_coords(grid)
+    return made.map(lambda field: field + rng.standard_normal(field.shape), keep_attrs=True)
+
+
+def test_a_resumed_run_repeats_what_the_model_draws(train, make_system, monkeypatch):
+    datasets = [wide(make_system("drift")), wide(make_system("reaction", {"tracer": "activator"}))]
+    options = {"datasets": datasets, "model": published, "max_steps": 4, "accumulate": 2}
+    whole = train("whole", **options)
+    step, seen = modules.TrainingModule.training_step, []
+
+    def breaking(self, batch, batch_idx):
+        seen.append(batch_idx)
+        if len(seen) == 6:
+            raise BreakDownError
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(modules.TrainingModule, "training_step", breaking)
+        with pytest.raises(BreakDownError):
+            train("parts", **options)
+    torch.rand(7)
+    resumed = train("parts", **options, resume=True)
+    assert torch.isfinite(weights(whole)).all()
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_the_published_model_gets_a_slot_for_every_field_of_every_system(train, make_system):
+    datasets = [wide(make_system("drift")), wide(make_system("reaction", {"tracer": "activator"}))]
+    model = train(datasets=datasets, model=published, max_steps=1)
+    assert model.table == {
+        "drift": {"tracer": 0, "velocity_x": 1},
+        "reaction": {"activator": 2, "velocity_x": 3},
+    }
+    with pytest.raises(InputError, match="give more slots"):
+        train(datasets=datasets, model=lambda names: PublishedAViT(names, 3, 16, 2, 1))
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(train):
     first = weights(train("first", seed=3))
     assert torch.equal(first, weights(train("again", seed=3)))
@@ -97,6 +147,9 @@ CHANGES = {
     "seed": 1,
     "precision": "bf16-mixed",
     "accumulate": 2,
+    "loss": nmse_loss,
+    "optimizer": DecayArrays(torch.optim.AdamW),
+    "schedule": Trapezoid(warmup=0.5),
 }
 
 
@@ -132,7 +185,13 @@ def test_the_card_says_what_the_model_was_trained_on(train):
     model = train()
     assert model.card["systems"] == ["drift", "reaction"]
     assert model.card["fields"]["tracer"]["units"] == "kg m-3"
-    assert model.card["recipe"]["steps"] == 4
+    recipe = model.card["recipe"]
+    assert recipe["steps"] == 4
+    assert [recipe[key] for key in ("loss", "optimizer", "schedule")] == [
+        "change_loss",
+        "muon_adamw",
+        "Trapezoid(warmup=0.05, decay=0.5)",
+    ]
     assert not model.training
     assert model.names == ("tracer", "velocity_x", "activator")
 
