@@ -3,54 +3,115 @@
 import argparse
 import json
 import sys
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from mpp.cli.parsing import CommandParser
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mpp.model.surrogate import Surrogate
+
+FIRST = ("systems", "finetuned_on")
+"""What of the card stands before everything else that it holds."""
 
 
 def parser() -> CommandParser:
     """Options of the command."""
     made = CommandParser(
         "inspect",
-        "Show a checkpoint's model, size, fields with units, systems, recipe and hash.",
+        "Show a checkpoint's model, size, history, patch, fields with units, systems, recipe and "
+        "hash.",
         "mpp inspect demo/pretrained",
     )
     made.add_argument("checkpoint", help="checkpoint folder")
-    made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    made.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return made
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from rich.console import Console
-    from rich.table import Table
 
     from mpp.weights import describe, load
 
     found = describe(arguments.checkpoint)
     model = load(arguments.checkpoint)
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    facts = {"parameters": parameters, "history": model.history, "patch": patch(model)}
     if arguments.json:
-        sys.stdout.write(json.dumps({**found, "parameters": parameters}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({**found, **facts}, indent=2) + "\n")
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
+    console = Console(markup=False, highlight=False)
+    console.print(_summary(found, facts))
+    console.print()
+    console.print(_fields(found))
+
+
+def patch(model: "Surrogate") -> int | None:
+    """Points that a token covers along each axis, where the model has tokens of one size."""
+    from mpp.model.avit import PATCH, PublishedAViT
+
+    if isinstance(model, PublishedAViT):
+        return PATCH
+    shape = model.arguments
+    return shape["fine"] * shape["coarse"] if {"fine", "coarse"} <= shape.keys() else None
+
+
+def _summary(found: dict[str, Any], facts: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("model", f"{found['model']}, {parameters:,} parameters")
-    shape = {key: value for key, value in found["arguments"].items() if key != "names"}
-    table.add_row("shape", ", ".join(f"{key} {value}" for key, value in shape.items()))
-    for key, value in found["card"].items():
-        table.add_row(key.replace("_", " "), _readable(value))
+    shown = {"names", "history", "fine", "coarse"}
+    shape = {key: value for key, value in found["arguments"].items() if key not in shown}
+    frames = "frame" if facts["history"] == 1 else "frames"
+    table.add_row("model", found["model"])
+    table.add_row("parameters", f"{facts['parameters']:,}")
+    table.add_row("history", f"{facts['history']} {frames}")
+    if facts["patch"] is not None:
+        table.add_row("patch", f"{facts['patch']} points a token along each axis")
+    table.add_row("shape", _readable(shape))
+    card = found["card"]
+    later = [key for key in card if key not in (*FIRST, "fields")]
+    for key in [key for key in FIRST if key in card] + later:
+        table.add_row(key.replace("_", " "), _readable(card[key]))
     table.add_row("sha256", found["sha256"])
     table.add_row("written by", f"mpp {found['mpp']}, format {found['format']}")
-    Console(markup=False).print(table)
+    return table
+
+
+def _fields(found: dict[str, Any]) -> "Table":
+    """A row for each name that the model has a place for, units where its card tells them."""
+    from rich.table import Table
+
+    names, told = found["arguments"].get("names", []), found["card"].get("fields", {})
+    by_system = names if isinstance(names, dict) else {}
+    every = dict.fromkeys(chain.from_iterable(by_system.values()) if by_system else names)
+    table = Table(box=None, pad_edge=False, header_style="bold cyan", padding=(0, 2, 0, 0))
+    for title in ("field", "units", "kind", *(["slots"] if by_system else [])):
+        table.add_column(title, overflow="fold")
+    for name in every:
+        attrs = told.get(name, {})
+        row = [name, attrs.get("units", "not told"), _kind(attrs)]
+        if by_system:
+            has = [system for system, rows in by_system.items() if name in rows]
+            row.append(", ".join(f"{system} {by_system[system][name]}" for system in has))
+        table.add_row(*row)
+    return table
+
+
+def _kind(attrs: dict[str, str]) -> str:
+    if "vector" in attrs:
+        return f"{attrs.get('component', '')} of {attrs['vector']}"
+    return attrs.get("role", "field")
 
 
 def _readable(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).replace('_', ' ')} {item}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{key} [{item.get('units', '1')}]" if isinstance(item, dict) else f"{key} {item}"
-            for key, item in value.items()
-        )
     return str(value)
