@@ -4,7 +4,6 @@ python benchmarks/read_window.py --gib 4 --json -
 """
 
 import argparse
-import json
 import platform
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import xarray as xr
+from reporting import commit, write_json
 
 FRAMES, POINTS = 32, 128
 WINDOW = 17
@@ -69,23 +69,13 @@ def measure(gib: float) -> dict[str, object]:
     }
 
 
-def commit() -> str:
-    """The commit of this checkout, or nothing outside one."""
-    words = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(words, capture_output=True, text=True).stdout.strip()
-
-
 def main() -> None:
     """Measure as the arguments say, and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gib", type=float, default=4.0, help="size of the file (default 4)")
     parser.add_argument("--json", default="-", help="file for the result, - for standard output")
     arguments = parser.parse_args()
-    text = json.dumps(measure(arguments.gib), indent=2) + "\n"
-    if arguments.json == "-":
-        sys.stdout.write(text)
-    else:
-        Path(arguments.json).write_text(text, encoding="utf-8")
+    write_json(measure(arguments.gib), arguments.json)
 
 
 if __name__ == "__main__":

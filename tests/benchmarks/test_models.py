@@ -1,0 +1,111 @@
+"""The benchmarks of the two models: what their numbers mean, and that they run."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import a file of benchmarks/ as its neighbours do."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+def test_both_models_have_as_many_parameters(script):
+    contenders = script("contenders")
+    with torch.device("meta"):
+        published = contenders.parameters(contenders.FULL.build_published())
+        default = contenders.parameters(contenders.FULL.build_default())
+    assert published == 7_285_884  # the released Ti
+    assert abs(default / published - 1) < 0.05
+
+
+def test_a_published_rollout_continues_like_its_forecast(script):
+    contenders = script("contenders")
+    model = contenders.TINY.build_published().eval()
+    history = contenders.TINY.batch(1, 3)
+    mine = torch.stack(list(contenders.published_rollout(model, history, 3)))
+    torch.testing.assert_close(mine, torch.stack(list(model.forecast(history, 3))))
+
+
+def test_tasks_take_turns_and_the_first_round_does_not_count(script):
+    order = []
+    tasks = {name: lambda name=name: order.append(name) for name in ("one", "two")}
+    timings = script("measuring").alternate(tasks, rounds=2)
+    assert order == ["one", "two"] * 3
+    assert [len(found) for found in timings.values()] == [2, 2]
+
+
+def test_a_ratio_is_taken_round_by_round(script):
+    measuring = script("measuring")
+    # The machine slows down threefold; the second task is 2, 2 and 4 times faster.
+    slow = [measuring.Timing(wall, 1.0) for wall in (2.0, 6.0, 6.0)]
+    fast = [measuring.Timing(wall, 0.25) for wall in (1.0, 3.0, 1.5)]
+    found = measuring.compare(slow, fast)
+    assert found == {"ratio": 2.0, "ratio_interquartile": [2.0, 3.0], "cpu_ratio": 4.0}
+
+
+def test_speed_in_closed_form(script):
+    measuring = script("measuring")
+    timings = [measuring.Timing(seconds, 1.0).per(2) for seconds in (1.0, 2.0, 4.0)]
+    found = measuring.speed(timings, gflop=3.0, peak=10.0)
+    assert found["per_second"] == {"median": 1.0, "interquartile": [0.75, 1.5]}
+    assert found["seconds"]["median"] == 1.0
+    assert found["flop_utilization"] == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("wanted", "chosen"), [("auto", "float32"), ("bfloat16", "bfloat16")])
+def test_bfloat16_is_chosen_where_it_pays_or_is_asked_for(script, wanted, chosen):
+    measuring = script("measuring")
+    assert measuring.choose_precision(wanted, {"float32": 78.0, "bfloat16": 1.0}) == chosen
+    assert measuring.choose_precision("auto", {"float32": 1.0, "bfloat16": 4.0}) == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--rounds", "0"], "at least 1"), (["--device", "cuda"], "no GPU"), (["--steps", "0"], "1")],
+)
+def test_a_wrong_option_is_one_line(script, monkeypatch, capsys, words, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["rollout.py", *words])
+    with pytest.raises(SystemExit) as left:
+        script("rollout").main()
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_rollout_writes_one_object(script, monkeypatch, tmp_path):
+    target = tmp_path / "rollout.json"
+    words = ["rollout.py", "--quick", "--rounds", "1", "--steps", "4", "2", "--json", str(target)]
+    monkeypatch.setattr(sys, "argv", words)
+    script("rollout").main()
+    found = json.loads(target.read_text())
+    assert list(found["models"]) == ["published", "default, 2 steps", "default, 4 steps"]
+    longest = found["models"]["default, 4 steps"]
+    assert found["ratio"] == longest["ratio"] > 0
+    # One round: the ratio is that of the two speeds.
+    speeds = [found["models"][name]["per_second"]["median"] for name in list(found["models"])[::2]]
+    assert found["ratio"] == pytest.approx(speeds[1] / speeds[0])
+    assert {"machine", "versions", "commit", "command", "bfloat16_pays"} <= set(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", [["--json", "-"], []])
+def test_step_writes_one_object_or_a_table(extra):
+    words = [sys.executable, str(FOLDER / "step.py"), "--quick", "--rounds", "1", *extra]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    if not extra:
+        assert "training windows per second" in done.stdout
+        return
+    found = json.loads(done.stdout)
+    memory = [found["models"][name]["training_mib"] for name in ("published", "default")]
+    assert found["memory_ratio"] is None or found["memory_ratio"] == memory[1] / memory[0]
+    assert found["ratio"] == found["models"]["default"]["ratio"] > 0
