@@ -1,5 +1,6 @@
 """The demo in miniature, then every command and example of the README on what it left behind."""
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import mpp
+from mpp.model.avit import PublishedAViT
+from mpp.model.released import RELEASED_COUNT, RELEASED_SLOTS, released_name
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +43,27 @@ def workspace(tmp_path_factory):
     for part in ("datasets", "experiments"):
         shutil.copytree(ROOT / part, folder / part)
     run(DEMO, folder)
+    released_weights(folder / "MPP_AViT_Ti")
+    pdebench_file(folder / "2D_diff-react_NA_NA.h5")
     return folder
+
+
+def released_weights(path: Path) -> None:
+    """A checkpoint as the authors' code saves it, of size Ti."""
+    model = PublishedAViT.of_size("Ti", RELEASED_SLOTS, RELEASED_COUNT)
+    state = {f"module.{released_name(name)}": value for name, value in model.state_dict().items()}
+    torch.save({"model_state": state, "epoch": 500, "optimizer_state_dict": {}}, path)
+
+
+def pdebench_file(path: Path) -> None:
+    """Two runs of waves in the layout of PDEBench's reaction and diffusion."""
+    spec = importlib.util.spec_from_file_location("layouts", ROOT / "tests/data/layouts.py")
+    layouts = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(layouts)
+    n, t, x, y, c = np.meshgrid(*map(np.arange, (2, 26, 32, 32, 2)), indexing="ij")
+    waves = np.sin(2 * np.pi * ((c + 1) * x + y) / 32 - 0.1 * t + n)
+    grid = {"x": np.linspace(-1, 1, 32), "y": np.linspace(-1, 1, 32), "t": 0.05 * np.arange(26)}
+    layouts.write_trajectories(path, waves, grid, [layouts.CONFIG.format(points=32, seed=0)] * 2)
 
 
 def blocks(language: str) -> list[str]:

@@ -1,14 +1,19 @@
 """Laws of the command: YAML and options mean the same, every key counts, unknown ones are named."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from mpp.cli.main import main
+from mpp.cli.pretrain import parser
 from mpp.schema import example
 from mpp.train import modules
 from mpp.weights import describe, load
 
+ROOT = Path(__file__).parents[2]
 TINY = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8, "coarse": 2}
 
 
@@ -65,6 +70,19 @@ def test_an_option_overrides_the_file(config, tmp_path):
         {"accumulate": 2},
         {"held_out": 0.6},
         {"weight_decay": 0.5},
+        {"loss": "mpp.train.loss.nmse_loss"},
+        {
+            "optimizer": {
+                "class_path": "mpp.train.optimizer.DecayArrays",
+                "init_args": {"kind": "torch.optim.AdamW", "options": {"eps": 1e-3}},
+            }
+        },
+        {
+            "schedule": {
+                "class_path": "mpp.train.schedule.Cosine",
+                "init_args": {"warmup": 1, "least": 0.5},
+            }
+        },
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -93,6 +111,26 @@ def test_a_key_changes_the_result(config, tmp_path, change):
         ),
         ({"model": {"class_path": "mpp.model.axial.Oracle"}}, "Oracle"),
         ({"data": None}, "data"),
+        ({"loss": "mpp.train.loss.no_loss"}, "no_loss"),
+        ({"optimizer": {"class_path": "mpp.train.optimizer.DecayArrays"}}, "kind"),
+        (
+            {
+                "optimizer": {
+                    "class_path": "mpp.train.optimizer.DecayArrays",
+                    "init_args": {"kind": "absent_package.Optimizer"},
+                }
+            },
+            "absent_package",
+        ),
+        (
+            {
+                "schedule": {
+                    "class_path": "mpp.train.schedule.Cosine",
+                    "init_args": {"warmpu": 3},
+                }
+            },
+            "warmpu",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -114,6 +152,15 @@ def test_a_key_that_means_nothing_is_refused_by_name(config, tmp_path, capsys, c
         ({"held_out": 2.0}, "held out"),
         ({"weights": [1.0]}, "1 weights for 2 datasets"),
         ({"data": ["nowhere.nc"]}, "nowhere.nc"),
+        (
+            {
+                "optimizer": {
+                    "class_path": "mpp.train.optimizer.DecayArrays",
+                    "init_args": {"kind": "torch.optim.AdamW", "options": {"growth": 1}},
+                }
+            },
+            "growth",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -161,3 +208,51 @@ def test_an_interruption_is_status_130(config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(modules.TrainingModule, "training_step", interrupted)
     assert main(["pretrain", "--config", config(), "--out", str(tmp_path / "run")]) == 130
     assert capsys.readouterr().err.endswith("mpp pretrain: interrupted\n")
+
+
+def test_another_model_has_its_own_defaults(tmp_path):
+    words = ["--data", "a.nc", "--out", str(tmp_path), "--model", "PublishedAViT"]
+    made = parser().instantiate(parser().parse_args(words)).model(["tracer"])
+    assert (made.size, made.history) == ("Ti", 16)
+
+
+@pytest.fixture
+def paper(tmp_path):
+    """The published method in miniature, on two systems of 32 x 16 points, and what it is named."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for name in ("drift", "reaction"):
+        ds = example((32, 16), samples=3, frames=20).assign_attrs(system=name)
+        ds = ds.map(lambda field: field + rng.standard_normal(field.shape), keep_attrs=True)
+        ds.to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
+        paths.append(str(tmp_path / f"{name}.nc"))
+    content = yaml.safe_load((ROOT / "experiments" / "avit.yaml").read_text())
+    content |= {"data": paths, "max_steps": 3, "validate_every": 2, "accumulate": 2}
+    content["model"]["init_args"] |= {"width": 16, "heads": 2, "depth": 2}
+    (tmp_path / "avit.yaml").write_text(yaml.safe_dump(content))
+    return ["pretrain", "--config", str(tmp_path / "avit.yaml")]
+
+
+def test_the_published_method_trains_in_miniature_and_resumes(paper, tmp_path, monkeypatch):
+    pytest.importorskip("dadaptation")
+    assert main([*paper, "--out", str(tmp_path / "whole")]) == 0
+    model = load(tmp_path / "whole")
+    recipe = model.card["recipe"]
+    assert recipe["loss"] == "nmse_loss"
+    assert recipe["optimizer"] == "DAdaptAdan(growth_rate=1.05)"
+    assert recipe["schedule"] == "Cosine(warmup=0, least=-0.01, runs=5.0)"
+    assert (model.slots, recipe["frames"], recipe["lr"]) == (12, 16, 1.0)
+    assert torch.isfinite(weights(tmp_path / "whole")).all()
+    step, seen = modules.TrainingModule.training_step, []
+
+    def breaking(self, batch, batch_idx):
+        seen.append(batch_idx)
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(modules.TrainingModule, "training_step", breaking)
+        assert main([*paper, "--out", str(tmp_path / "parts")]) == 130
+    assert main([*paper, "--out", str(tmp_path / "parts"), "--resume", "true"]) == 0
+    assert torch.equal(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
