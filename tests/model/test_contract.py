@@ -8,7 +8,7 @@ zeros and symmetries could hide a mistake.
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -72,11 +72,11 @@ class Entry:
     maps: bool = False
     steps: bool = False
     grows: bool = False
-    ranks: tuple[int, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        ranks = tuple(sorted({len(shape) for shape, _ in self.grids}))
-        object.__setattr__(self, "ranks", ranks)
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Numbers of space axes that it takes."""
+        return tuple(sorted({len(shape) for shape, _ in self.grids}))
 
     def make(self, rank: int = 2, moved: bool = True, **changes: Any) -> Surrogate:
         """A small model in evaluation mode; the same for the same arguments."""
@@ -296,8 +296,9 @@ def test_double_precision_is_double_all_the_way(entry):
 
 
 @on_each_rank()
-def test_samples_do_not_see_each_other(case):
-    batch, model = case.batch(maps=True), case.model()
+@pytest.mark.parametrize("maps", [False, True])
+def test_samples_do_not_see_each_other(case, maps):
+    batch, model = case.batch(maps=maps), case.model()
     both = model(batch)
     for number in range(batch.samples):
         same(model(batch.sample(number)), both[number : number + 1])
