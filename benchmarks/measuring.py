@@ -33,6 +33,10 @@ class Timing:
         """The time of one of so many equal parts."""
         return type(self)(self.wall / parts, self.cpu / parts)
 
+    def busy(self, device: str) -> float:
+        """Seconds that the device worked: of one GPU, or summed over the cores of processors."""
+        return self.wall if device == "cuda" else self.cpu
+
 
 def alternate(
     tasks: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu"
@@ -86,21 +90,24 @@ def compare(slow: Sequence[Timing], fast: Sequence[Timing]) -> dict[str, Any]:
     }
 
 
-def speed(timings: Sequence[Timing], gflop: float, peak: float) -> dict[str, Any]:
+def speed(
+    timings: Sequence[Timing], gflop: float, peak: float, device: str = "cpu"
+) -> dict[str, Any]:
     """What one unit of work takes, with its floating-point operations.
 
     Args:
         timings: Of one unit each.
         gflop: Operations of one unit, in 10^9.
         peak: The most of them that could be done in a second (`product_rate`).
+        device: Where it ran.
     """
-    seconds = spread([timing.wall for timing in timings])
+    busy = spread([timing.busy(device) for timing in timings])["median"]
     return {
         "per_second": spread([1 / timing.wall for timing in timings]),
-        "seconds": seconds,
+        "seconds": spread([timing.wall for timing in timings]),
         "cpu_seconds": spread([timing.cpu for timing in timings]),
         "gflop": gflop,
-        "flop_utilization": gflop / seconds["median"] / peak,
+        "flop_utilization": gflop / busy / peak,
     }
 
 
@@ -112,7 +119,10 @@ def count_gflop(task: Callable[[], object]) -> float:
 
 
 def product_rate(precision: Precision, device: str = "cpu") -> float:
-    """GFLOP/s of one large matrix product, the best of a few, which no model can exceed."""
+    """GFLOP in a second of one large matrix product, the best of a few, which no model can exceed.
+
+    On processors it is a second of one core.
+    """
     size = 8192 if device == "cuda" else 512
     matrix = torch.randn(size, size, device=device).to(getattr(torch, precision))
 
@@ -120,7 +130,7 @@ def product_rate(precision: Precision, device: str = "cpu") -> float:
         return matrix @ matrix
 
     product()
-    return 2e-9 * size**3 / min(timed(product, device).wall for _ in range(3))
+    return 2e-9 * size**3 / min(timed(product, device).busy(device) for _ in range(5))
 
 
 def choose_precision(wanted: str, rates: Mapping[Precision, float]) -> Precision:

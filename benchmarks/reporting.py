@@ -138,5 +138,5 @@ def _caption(result: Mapping[str, Any]) -> str:
     return (
         f"{where}; {shape.format(**result['shape'])}; for one {result['unit']}, medians and "
         f"interquartile ranges of {result['rounds']} rounds; utilization is of the rate of one "
-        "large matrix product"
+        "large matrix product at the same precision"
     )

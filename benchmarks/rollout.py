@@ -60,7 +60,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             "arguments": shape.published,
             "precision": "float32",
             "compiled": False,
-            **speed(timings["published"], work["published"], rates["float32"]),
+            **speed(timings["published"], work["published"], rates["float32"], device),
         }
     }
     for name, steps in lengths.items():
@@ -70,7 +70,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             "precision": precision,
             "compiled": arguments.compile,
             "steps": steps,
-            **speed(timings[name], work[name], rates[precision]),
+            **speed(timings[name], work[name], rates[precision], device),
             **compare(timings["published"], timings[name]),
         }
     return {

@@ -155,7 +155,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             "precision": training.precision,
             "compiled": name == "default" and arguments.compile,
             "training_mib": memory[name],
-            **speed(timings[name], work[name] / arguments.windows, rates[training.precision]),
+            **speed(
+                timings[name], work[name] / arguments.windows, rates[training.precision], device
+            ),
         }
         for name, training in trainings.items()
     }

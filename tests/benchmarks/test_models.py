@@ -55,11 +55,14 @@ def test_a_ratio_is_taken_round_by_round(script):
 
 def test_speed_in_closed_form(script):
     measuring = script("measuring")
-    timings = [measuring.Timing(seconds, 1.0).per(2) for seconds in (1.0, 2.0, 4.0)]
-    found = measuring.speed(timings, gflop=3.0, peak=10.0)
+    # Two threads that work all the time; half of each task is one unit.
+    timings = [measuring.Timing(wall, 2 * wall).per(2) for wall in (1.0, 2.0, 4.0)]
+    found = measuring.speed(timings, gflop=3.0, peak=5.0)
     assert found["per_second"] == {"median": 1.0, "interquartile": [0.75, 1.5]}
     assert found["seconds"]["median"] == 1.0
-    assert found["flop_utilization"] == pytest.approx(0.3)
+    assert found["flop_utilization"] == pytest.approx(3.0 / 2.0 / 5.0)  # per second of a core
+    found = measuring.speed(timings, gflop=3.0, peak=5.0, device="cuda")
+    assert found["flop_utilization"] == pytest.approx(3.0 / 1.0 / 5.0)
 
 
 @pytest.mark.parametrize(("wanted", "chosen"), [("auto", "float32"), ("bfloat16", "bfloat16")])
