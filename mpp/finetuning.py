@@ -92,6 +92,7 @@ def finetune(
         **{key: value for key, value in model.card.items() if key != "sha256"},
         "started_from": model.card.get("sha256", "not saved"),
         "finetuned_on": list(data.systems),
+        "time_steps": {**model.card.get("time_steps", {}), **data.time_steps()},
         "fields": {
             **model.card.get("fields", {}),
             **{field.name: field.attrs() for field in data.fields},

@@ -11,7 +11,6 @@ from mpp.cli.parsing import CommandParser
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mpp.model.surrogate import Surrogate
 
 FIRST = ("systems", "finetuned_on")
 """What of the card stands before everything else that it holds."""
@@ -39,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     found = describe(arguments.checkpoint)
     model = load(arguments.checkpoint)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    facts = {"parameters": parameters, "history": model.history, "patch": patch(model)}
+    facts = {"parameters": parameters, "history": model.history, "patch": list(model.patch)}
     if arguments.json:
         sys.stdout.write(json.dumps({**found, **facts}, indent=2) + "\n")
         return
@@ -49,30 +48,21 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(_fields(found))
 
 
-def patch(model: "Surrogate") -> int | None:
-    """Points that a token covers along each axis, where the model has tokens of one size."""
-    from mpp.model.avit import PATCH, PublishedAViT
-
-    if isinstance(model, PublishedAViT):
-        return PATCH
-    shape = model.arguments
-    return shape["fine"] * shape["coarse"] if {"fine", "coarse"} <= shape.keys() else None
-
-
 def _summary(found: dict[str, Any], facts: dict[str, Any]) -> "Table":
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    shown = {"names", "history", "fine", "coarse"}
+    shown = {"names", "history", "fine", "coarse", "levels"}
     shape = {key: value for key, value in found["arguments"].items() if key not in shown}
     frames = "frame" if facts["history"] == 1 else "frames"
     table.add_row("model", found["model"])
     table.add_row("parameters", f"{facts['parameters']:,}")
     table.add_row("history", f"{facts['history']} {frames}")
-    if facts["patch"] is not None:
-        table.add_row("patch", f"{facts['patch']} points a token along each axis")
+    if facts["patch"]:
+        patch = " or ".join(map(str, facts["patch"]))
+        table.add_row("patch", f"{patch} points a token along each axis")
     table.add_row("shape", _readable(shape))
     card = found["card"]
     later = [key for key in card if key not in (*FIRST, "fields")]

@@ -64,6 +64,12 @@ class Windows(Dataset[Batch]):
         require_finite(batch, f"{self.source}, run {run}, frames {start} to {start + self.frames}")
         return batch
 
+    @property
+    def time_step(self) -> float:
+        """Mean time between frames."""
+        time = self.ds["time"].values
+        return float(time[-1] - time[0]) / (time.size - 1)
+
     def scales(self, runs: int = 64) -> FieldScales:
         """RMS of each field and of its change from frame to frame, over at most ``runs`` runs.
 

@@ -5,6 +5,7 @@ around the ring, so that rolling the input rolls the output; nothing there tells
 is.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,13 +108,19 @@ class AxialAttention(nn.Module):
             self.qkv(tokens), "... (three h c) -> three ... h c", three=3, h=self.heads
         )
         joint = (self.query_norm(joint[0]), self.key_norm(joint[1]), joint[2])
-        total = torch.zeros_like(tokens)
-        for number, axis in enumerate(axes):
-            query, key, value = (part.movedim(2 + number, -2) for part in joint)
-            bias = self._bias(number, query.shape[-2], axis.periodic).to(query.dtype)
-            mixed = functional.scaled_dot_product_attention(query, key, value, bias)
-            total = total + self.gain[number] * mixed.movedim(-2, 2 + number).flatten(-2)
-        return self.out(total)
+        mixed = [self._along(number, axis, joint) for number, axis in enumerate(axes)]
+        return self.out(functools.reduce(torch.add, mixed))
+
+    def _along(
+        self, number: int, axis: Axis, joint: Sequence[Tensor]
+    ) -> Float[Tensor, "sample time *patch width"]:
+        """Attend along one axis, all others and the time being one long batch."""
+        rows = [part.movedim(2 + number, -2) for part in joint]
+        query, key, value = (part.flatten(0, -4) for part in rows)
+        bias = self._bias(number, query.shape[-2], axis.periodic).to(query.dtype)
+        mixed = functional.scaled_dot_product_attention(query, key, value, bias)
+        mixed = mixed.view(rows[0].shape).movedim(-2, 2 + number).flatten(-2)
+        return self.gain[number] * mixed
 
     def _bias(self, axis: int, points: int, periodic: bool) -> Float[Tensor, "head query key"]:
         return self.distance_bias[axis][:, distance_bucket(points, periodic, self.gain.device)]

@@ -191,6 +191,10 @@ class PublishedAViT(Surrogate):
         return tuple(dict.fromkeys(name for rows in self.table.values() for name in rows))
 
     @property
+    def patch(self) -> tuple[int, ...]:
+        return (PATCH,)
+
+    @property
     def arguments(self) -> dict[str, Any]:
         return {
             "names": self.table,

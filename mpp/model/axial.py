@@ -15,21 +15,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from mpp.batch import Axis, Batch, FieldScales
 from mpp.errors import InputError, require_at_least
 from mpp.model.attention import AxialAttention, Cache, TimeAttention
+from mpp.model.numbers import TimeStepEmbedding
 from mpp.model.scales import RunningScales
-from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, grown
+from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, Patches, grown
 from mpp.model.surrogate import Surrogate
 
 
 @dataclass
 class State:
-    """What a rollout keeps of the frames it has seen."""
+    """What a rollout keeps of the frames it has seen.
+
+    Args:
+        scales: Scales of the fields, and the last frame.
+        caches: Keys and values of each block.
+        step: Time between frames; ``None`` where a single frame has not told it.
+    """
 
     scales: RunningScales
     caches: list[Cache]
+    step: Float[Tensor, " sample"] | None
 
 
 class Block(nn.Module):
@@ -76,7 +85,15 @@ class AxialTransformer(Surrogate):
         hidden: Channels of a fine patch, at both ends of the model.
         fine: Points of a fine patch along each axis.
         coarse: Fine patches of a token along each axis; a token covers ``fine * coarse`` points.
+        levels: Sizes of a token that there are weights for, each twice the one before; a grid takes
+            the smallest that leaves at most 16 tokens along its longest axis.
+        local_in: Operators of near neighbours before the fine patches are joined to tokens.
+        local_out: The same after the tokens are split again.
         ranks: Numbers of space axes that the model has ends for.
+
+    Attributes:
+        checkpointing: Keep only what goes into each block and compute the rest anew for the
+            gradient: less memory, more time, the same numbers.
 
     Raises:
         InputError: A size below one, heads that do not divide the width, or no sensible ranks.
@@ -88,22 +105,27 @@ class AxialTransformer(Surrogate):
         history: int = 8,
         width: int = 128,
         heads: int = 4,
-        depth: int = 4,
+        depth: int = 3,
         hidden: int = 64,
         fine: int = 2,
         coarse: int = 4,
+        levels: int = 1,
+        local_in: int = 1,
+        local_out: int = 2,
         ranks: Sequence[int] = (2,),
     ) -> None:
         super().__init__(history)
         require_at_least(
             1, history=history, width=width, heads=heads, depth=depth, hidden=hidden,
-            fine=fine, coarse=coarse,
+            fine=fine, coarse=coarse, levels=levels,
         )  # fmt: skip
+        require_at_least(0, local_in=local_in, local_out=local_out)
         if width % heads:
             raise InputError(f"{heads} heads do not divide a width of {width}; choose others")
         if not ranks or not set(ranks) <= {1, 2, 3}:
             raise InputError(f"ranks are {list(ranks)}; give some of 1, 2 and 3")
         self.names = tuple(names)
+        self.checkpointing = False
         self.shape = {
             "history": history,
             "width": width,
@@ -112,16 +134,21 @@ class AxialTransformer(Surrogate):
             "hidden": hidden,
             "fine": fine,
             "coarse": coarse,
+            "levels": levels,
+            "local_in": local_in,
+            "local_out": local_out,
             "ranks": list(ranks),
         }
-        ends, count = (width, hidden, fine, coarse), len(self.names)
+        self.patches = Patches(hidden, fine, tuple(coarse * 2**level for level in range(levels)))
+        count = len(self.names)
         self.embed = nn.ModuleDict(
-            {str(rank): FieldEmbedding(count, rank, *ends) for rank in ranks}
+            {str(r): FieldEmbedding(count, r, width, self.patches, local_in) for r in ranks}
         )
         self.readout = nn.ModuleDict(
-            {str(rank): FieldReadout(count, rank, *ends) for rank in ranks}
+            {str(r): FieldReadout(count, r, width, self.patches, local_out) for r in ranks}
         )
         self.boundary = BoundaryEmbedding(width)
+        self.time_step = TimeStepEmbedding(width)
         self.no_change = nn.Parameter(torch.zeros(width))
         self.speed = nn.Parameter(torch.zeros(len(self.names), width))
         self.blocks = nn.ModuleList(Block(width, heads, history) for _ in range(depth))
@@ -143,6 +170,10 @@ class AxialTransformer(Surrogate):
         for name, (value, change) in scales.items():
             row = self.names.index(name)
             self.value_scale[row], self.change_scale[row] = value, change
+
+    def set_time_steps(self, steps: Sequence[float]) -> None:
+        """Tell the model the time steps of the systems it is trained on, one a system."""
+        self.time_step.set_steps(steps)
 
     def grow(self, names: Sequence[str], donors: Mapping[str, str] | None = None) -> None:
         """Add rows for further field names; what the model says of the old ones stays the same.
@@ -193,12 +224,19 @@ class AxialTransformer(Surrogate):
             1, (-1, *grid)
         )
         tokens = self.boundary(tokens, batch.axes)
+        step = state.step if state and state.step is not None else _time_step(batch)
+        if step is not None:
+            tokens = tokens + self.time_step(step).view(-1, 1, *grid, tokens.shape[-1])
         caches = []
         for number, block in enumerate(self.blocks):
-            tokens, cache = block(tokens, batch.axes, state.caches[number] if state else None)
+            past = state.caches[number] if state else None
+            if self.checkpointing and torch.is_grad_enabled():
+                tokens, cache = checkpoint(block, tokens, batch.axes, past, use_reentrant=False)
+            else:
+                tokens, cache = block(tokens, batch.axes, past)
             caches.append(cache)
-        change = self.readout[rank](self.norm(tokens), fine, fields, values.shape[3:])
-        return values + to_change * change.float(), State(scales, caches)
+        change = self.readout[rank](self.norm(tokens), fine, fields, values.shape[3:], batch.axes)
+        return values + to_change * change.to(to_change.dtype), State(scales, caches, step)
 
     def _summary(
         self, scales: RunningScales, usual: FieldScales, fields: Tensor, starts: bool
@@ -246,6 +284,10 @@ class AxialTransformer(Surrogate):
         rows = [self.names.index(name) for name in names]
         return torch.tensor(rows, device=batch.values.device, dtype=torch.long)
 
+    @property
+    def patch(self) -> tuple[int, ...]:
+        return tuple(self.patches.fine * coarse for coarse in self.patches.coarse)
+
     @torch.inference_mode()
     def forecast(self, batch: Batch, steps: int) -> Iterator[Float[Tensor, "sample field *space"]]:
         """Yield ``steps`` frames that continue the last ``history`` frames of the batch.
@@ -257,3 +299,10 @@ class AxialTransformer(Surrogate):
             frames, state = self.advance(batch, state)
             yield frames[:, -1]
             batch = batch.extend(frames[:, -1:]).window(batch.frames, batch.frames + 1)
+
+
+def _time_step(batch: Batch) -> Float[Tensor, " sample"] | None:
+    """The mean time between frames; a single frame does not tell it."""
+    if batch.frames < 2:
+        return None
+    return (batch.time[:, -1] - batch.time[:, 0]) / (batch.frames - 1)

@@ -32,7 +32,8 @@ class RunningScales:
     Args:
         value: Scale of the field in each frame.
         change: Scale of the change that follows each frame.
-        squares: Sum over the frames so far of the mean square of values and changes.
+        squares: Sum over the frames so far of the mean square of values and changes, both in
+            units of the usual scale.
         frames: Number of frames in ``squares``, at most ``window``.
         last: The last frame, from which the next change is taken.
     """
@@ -62,10 +63,16 @@ class RunningScales:
             before: Scales of the frames before; ``None`` at the start of a history, where the
                 first change is zero.
         """
-        values = values.float()
+        values = values.to(torch.promote_types(values.dtype, torch.float32))
         first = values[:, 0] if before is None else before.last
         changes = values - torch.cat([first[:, None], values[:, :-1]], 1)
-        squares = torch.stack([_mean_square(values, mask), _mean_square(changes, mask)], 2)
+        # In units of the usual scales, so that no square leaves the range of the precision.
+        units = [
+            unit.view(-1, *[1] * (values.ndim - 3)) for unit in (reference.value, reference.change)
+        ]
+        squares = torch.stack(
+            [_mean_square(values / units[0], mask), _mean_square(changes / units[1], mask)], 2
+        )
         seen = 0 if before is None else before.frames
         count = torch.arange(seen + 1, seen + 1 + values.shape[1], device=values.device)
         squares = squares * (count <= window)[:, None, None]
@@ -73,11 +80,12 @@ class RunningScales:
             squares = torch.cat([squares[:, :1] + before.squares[:, None], squares[:, 1:]], 1)
         sums = squares.cumsum(1)
         count = count.clamp(max=window)[:, None]
-        value = (sums[:, :, 0] / count).sqrt().maximum(FLOOR * reference.value)
-        usual = value * (reference.change / reference.value)
-        change = (sums[:, :, 1] / (count - 1).clamp(min=1)).sqrt()
-        change = torch.where(count > 1, change, usual).maximum(FLOOR * reference.change)
+        # The floor comes before the root, which has no finite gradient at zero.
+        value = sums[:, :, 0] / count
+        change = torch.where(count > 1, sums[:, :, 1] / (count - 1).clamp(min=1), value)
+        value, change = (square.clamp(min=FLOOR**2).sqrt() for square in (value, change))
         frames = min(seen + values.shape[1], window)
+        value, change = value * reference.value, change * reference.change
         return cls(value, change, sums[:, -1], frames, values[:, -1]), changes
 
 

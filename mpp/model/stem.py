@@ -5,6 +5,7 @@ number; a new field gets new rows and leaves the old ones as they are.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mpp.batch import Axis
+from mpp.model.local import LocalBlock
 from mpp.model.patches import crop, pad, patch, unpatch
 from mpp.schema import BOUNDARY_KINDS
 
 VIEWS = 2
 """A field enters twice: its value and the change that led to it."""
+MOST = 16
+"""A patch is chosen so that no axis has more tokens than this, if the model has one so large."""
 
 
 def grown(
@@ -31,6 +35,32 @@ def grown(
     return torch.cat([rows.detach(), *new])
 
 
+@dataclass(frozen=True)
+class Patches:
+    """How an end of the model divides the grid.
+
+    Args:
+        hidden: Channels of a fine patch.
+        fine: Points of a fine patch along each axis.
+        coarse: Fine patches of a token along each axis, one number for each size of patch that
+            there are weights for, in rising order.
+    """
+
+    hidden: int
+    fine: int
+    coarse: tuple[int, ...]
+
+    def level(self, shape: Sequence[int]) -> int:
+        """Which size of patch serves a grid: the smallest that leaves at most `MOST` along it."""
+        tokens = [max(shape) / (self.fine * coarse) for coarse in self.coarse]
+        few = [level for level, count in enumerate(tokens) if count <= MOST]
+        return few[0] if few else len(tokens) - 1
+
+    def fine_points(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Whole fine patches along each axis of a grid."""
+        return tuple(max(1, points // self.fine) for points in shape)
+
+
 class FieldEmbedding(nn.Module):
     """Values and changes of named fields into tokens.
 
@@ -38,19 +68,21 @@ class FieldEmbedding(nn.Module):
         vocabulary: Number of field names.
         rank: Number of space axes.
         width: Channels of a token.
-        hidden: Channels of a fine patch.
-        fine: Points of a fine patch along each axis.
-        coarse: Fine patches of a token along each axis.
+        patches: How the grid is divided.
+        local: Number of operators on the fine patches before they are joined.
     """
 
     def __init__(
-        self, vocabulary: int, rank: int, width: int, hidden: int, fine: int, coarse: int
+        self, vocabulary: int, rank: int, width: int, patches: Patches, local: int
     ) -> None:
         super().__init__()
-        self.fine, self.coarse = fine, coarse
-        self.rows = nn.Parameter(self._start(vocabulary, VIEWS * fine**rank, hidden))
+        self.patches, hidden = patches, patches.hidden
+        self.rows = nn.Parameter(self._start(vocabulary, VIEWS * patches.fine**rank, hidden))
         self.bias = nn.Parameter(torch.zeros(hidden))
-        self.join = nn.Linear(hidden * coarse**rank, width)
+        self.local = nn.ModuleList(LocalBlock(rank, hidden) for _ in range(local))
+        self.join = nn.ModuleList(
+            nn.Linear(hidden * coarse**rank, width) for coarse in patches.coarse
+        )
 
     @staticmethod
     def _start(*shape: int) -> Float[Tensor, "vocabulary input hidden"]:
@@ -69,28 +101,36 @@ class FieldEmbedding(nn.Module):
         Float[Tensor, "sample time *patch width"], Float[Tensor, "sample time *fine hidden"]
     ]:
         """The tokens, and the fine patches they were joined from, which the other end needs."""
+        shape = views.shape[4:]
+        level, points = self.patches.level(shape), self.patches.fine_points(shape)
+        coarse = self.patches.coarse[level]
         channels = rearrange(views, "b t v c ... -> b t (c v) ...")
-        padded = pad(channels, axes, self.fine * self.coarse)
+        padded = pad(channels, axes, self.patches.fine * coarse)
         rows = rearrange(self.rows[fields], "c p h -> (c p) h")
-        fine = patch(padded, self.fine) @ rows + self.bias
-        coarse = patch(functional.gelu(fine).movedim(-1, 2), self.coarse)
-        return self.join(coarse), fine
+        fine = patch(padded, self.patches.fine) @ rows + self.bias
+        for block in self.local:
+            fine = block(fine, axes, points)
+        joined = patch(functional.gelu(fine).movedim(-1, 2), coarse)
+        return self.join[level](joined), fine
 
 
 class FieldReadout(nn.Module):
     """Tokens, with the fine patches of the same frames, into one number a field and point.
 
-    Args: as for `FieldEmbedding`.
+    Args: as for `FieldEmbedding`, ``local`` operators after the tokens are split.
     """
 
     def __init__(
-        self, vocabulary: int, rank: int, width: int, hidden: int, fine: int, coarse: int
+        self, vocabulary: int, rank: int, width: int, patches: Patches, local: int
     ) -> None:
         super().__init__()
-        self.fine, self.coarse = fine, coarse
-        self.split = nn.Linear(width, hidden * coarse**rank)
+        self.patches, hidden = patches, patches.hidden
+        self.split = nn.ModuleList(
+            nn.Linear(width, hidden * coarse**rank) for coarse in patches.coarse
+        )
         self.skip = nn.Linear(hidden, hidden)
-        self.rows = nn.Parameter(self._start(vocabulary, fine**rank, hidden))
+        self.local = nn.ModuleList(LocalBlock(rank, hidden) for _ in range(local))
+        self.rows = nn.Parameter(self._start(vocabulary, patches.fine**rank, hidden))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     @staticmethod
@@ -108,12 +148,16 @@ class FieldReadout(nn.Module):
         fine: Float[Tensor, "sample time *fine hidden"],
         fields: Int[Tensor, " channel"],
         shape: Sequence[int],
+        axes: Sequence[Axis],
     ) -> Float[Tensor, "sample time channel *space"]:
         """Read every field; the result has the ``shape`` that the embedding was given."""
-        split = unpatch(self.split(tokens), self.coarse).movedim(2, -1)
-        hidden = functional.gelu(split + self.skip(fine))
+        level, points = self.patches.level(shape), self.patches.fine_points(shape)
+        split = unpatch(self.split[level](tokens), self.patches.coarse[level]).movedim(2, -1)
+        hidden = split + self.skip(fine)
+        for block in self.local:
+            hidden = block(hidden, axes, points)
         rows = rearrange(self.rows[fields], "c p h -> h (c p)")
-        values = unpatch(hidden @ rows, self.fine)
+        values = unpatch(functional.gelu(hidden) @ rows, self.patches.fine)
         bias = self.bias[fields].view(-1, *([1] * len(shape)))
         return crop(values + bias, shape)
 

@@ -34,6 +34,11 @@ class Surrogate(nn.Module):
         return self.history
 
     @property
+    def patch(self) -> tuple[int, ...]:
+        """Points of a token along each axis, one number for each size of token there is."""
+        return ()
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model again, as JSON can hold them."""
         raise NotImplementedError

@@ -81,6 +81,10 @@ class MixtureData(L.LightningDataModule):
         means = {name: torch.stack(pairs).mean(0).exp().tolist() for name, pairs in logs.items()}
         return {name: (value, change) for name, (value, change) in means.items()}
 
+    def time_steps(self) -> dict[str, float]:
+        """Mean time between frames by system, in the unit of each system's time."""
+        return {windows.system: windows.time_step for windows in self.training}
+
     def usual(self, batch: Batch) -> FieldScales:
         """The scales of the batch's system, on its device."""
         scales = self.scales[batch.system]

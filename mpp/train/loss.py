@@ -53,11 +53,12 @@ def change_loss(
         usual_change: RMS change of each field from frame to frame over the training data.
         mask: True where the fields are defined; other points do not count.
     """
+    # In units of the usual change, so that no square leaves the range of single precision.
+    unit = usual_change.view(-1, *[1] * (frames.ndim - 3))
     frames = frames.float()
-    changes = _mean_square(frames[:, 1:] - frames[:, :-1], mask).mean(1, keepdim=True)
-    floor = (FLOOR * usual_change).square()
-    errors = _mean_square(predicted.float() - frames[:, -predicted.shape[1] :], mask)
-    return errors / changes.maximum(floor)
+    changes = _mean_square((frames[:, 1:] - frames[:, :-1]) / unit, mask).mean(1, keepdim=True)
+    errors = _mean_square((predicted.float() - frames[:, -predicted.shape[1] :]) / unit, mask)
+    return errors / changes.clamp(min=FLOOR**2)
 
 
 def nmse_loss(

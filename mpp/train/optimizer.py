@@ -30,14 +30,23 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def orthogonalize(
     matrices: Float[Tensor, "batch row column"], iterations: int = 5
 ) -> Float[Tensor, "batch row column"]:
-    """Move the singular values of each matrix to near one, by a quintic Newton-Schulz iteration."""
+    r"""Move the singular values of each matrix to near one, by a quintic Newton-Schulz iteration.
+
+    An iteration is :math:`X \leftarrow P X` with :math:`P = a I + b G + c G^2` and
+    :math:`G = X X^T`. All these commute, so that the products of :math:`P` can be gathered from the
+    small :math:`G` alone, :math:`G \leftarrow P^2 G`, and meet the long :math:`X` once.
+    """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    gram, one = x @ x.mT, torch.eye(x.shape[-2]).to(x)
+    gathered = one
     for _ in range(iterations):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        factor = a * one + b * gram + c * gram @ gram
+        gathered = factor @ gathered
+        gram = factor @ gram @ factor
+    x = gathered @ x
     return x.mT if tall else x
 
 

@@ -36,6 +36,8 @@ def pretrain(
     accumulate: int = 1,
     validate_every: int = 200,
     resume: bool = False,
+    checkpointing: bool = False,
+    compiled: bool = False,
     loss: Loss = change_loss,
     optimizer: MakeOptimizer = muon_adamw,
     schedule: Schedule | None = None,
@@ -59,6 +61,9 @@ def pretrain(
         accumulate: Batches an optimizer step.
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``.
+        checkpointing: Compute each block anew for its gradient: less memory, more time.
+        compiled: Let torch.compile build the model's kernels: minutes at the start (it needs a C++
+            compiler), faster steps after that.
         loss: What to minimize (`mpp.train.loss`).
         optimizer: Makes the optimizer (`mpp.train.optimizer`).
         schedule: Makes the learning rate's course over the run (`mpp.train.schedule`);
@@ -91,9 +96,18 @@ def pretrain(
     data = MixtureData(training, validation, frames, batch_size, weights, seed, workers)
     if isinstance(surrogate, AxialTransformer):
         surrogate.set_scales(data.field_scales())
+        surrogate.set_time_steps(list(data.time_steps().values()))
+        surrogate.checkpointing = checkpointing
+    elif checkpointing:
+        raise InputError(
+            f"checkpointing is of the default model only, and this is {type(surrogate).__name__}"
+        )
+    if compiled:
+        surrogate.compile(fullgraph=True)
     module = TrainingModule(surrogate, lr, weight_decay, loss, optimizer, schedule)
     surrogate.card = {
         "systems": list(data.systems),
+        "time_steps": data.time_steps(),
         "fields": {field.name: field.attrs() for field in fields},
         "recipe": {
             "steps": max_steps,

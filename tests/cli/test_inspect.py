@@ -74,7 +74,7 @@ def test_what_finetuning_recorded_is_shown(checkpoint, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "history", "patch"), [("checkpoint", 3, 4), ("published", 16, 16)]
+    ("name", "history", "patch"), [("checkpoint", 3, [4]), ("published", 16, [16])]
 )
 def test_json_is_the_description_with_the_size(request, name, history, patch, capsys):
     folder = request.getfixturevalue(name)

@@ -32,6 +32,47 @@ def test_laws_half_of_the_targets_in_training_come_from_a_window_that_has_slid(h
     assert AxialTransformer(history.names, history=5).training_frames == 10
 
 
+def test_laws_blocks_computed_anew_give_the_same_gradient(history):
+    torch.manual_seed(0)
+    model = AxialTransformer(history.names, width=16, heads=2, depth=2)
+    gradients = []
+    for model.checkpointing in (False, True):
+        model.zero_grad()
+        model(history).square().mean().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    for kept, anew in zip(*gradients, strict=True):
+        torch.testing.assert_close(kept, anew)
+
+
+@pytest.mark.parametrize(
+    ("points", "tokens"), [((32, 64), (4, 8)), ((128, 32), (16, 4)), ((130, 32), (9, 2))]
+)
+def test_laws_the_patch_doubles_where_a_grid_would_have_more_than_16_tokens(points, tokens):
+    ds = schema.example(points, frames=2)
+    batch = Batch.from_dataset(ds)
+    model = AxialTransformer(batch.names, width=16, heads=2, depth=1, hidden=8, levels=2)
+    assert model.patch == (8, 16)
+    seen = []
+    model.blocks[0].register_forward_hook(lambda _, given, __: seen.append(given[0].shape[2:4]))
+    assert model(batch).shape == batch.values.shape
+    assert seen == [torch.Size(tokens)]
+
+
+def test_laws_a_rollout_keeps_the_time_step_and_one_frame_has_none(history):
+    torch.manual_seed(0)
+    model = AxialTransformer(history.names, width=16, heads=2, depth=1).eval()
+    with torch.inference_mode():
+        _, state = model.advance(history, None)
+        _, after = model.advance(history.window(4, 5), state)
+        _, unknown = model.advance(history.window(4, 5), None)
+    assert state.step is not None
+    # The frames of the example are as far apart as its time coordinate says.
+    expected = history.time[:, 1] - history.time[:, 0]
+    torch.testing.assert_close(state.step, expected)
+    assert after.step is state.step
+    assert unknown.step is None
+
+
 @pytest.mark.parametrize(("ranks", "known"), [((1, 3), "1, 3"), ((1,), "1")])
 def test_a_number_of_axes_without_weights_is_refused(history, ranks, known):
     model = AxialTransformer(history.names, width=16, heads=2, depth=1, ranks=ranks)
