@@ -1,8 +1,8 @@
 """The laws that every model obeys. A new model is one more entry in `MODELS`.
 
 An entry says how to make a small model, which grids it takes, and which laws it promises beyond
-those that hold for all. Models are made in float64, their parameters moved off their start, where
-zeros and symmetries could hide a mistake.
+those that hold for all. Models are made in float64, their parameters and buffers moved off their
+start, where zeros and symmetries could hide a mistake.
 """
 
 import inspect
@@ -46,7 +46,7 @@ class Entry:
         token: Points of a token along each axis.
         changes: For every argument of the constructor, a value that gives another model.
         without_step: Ends of the names of parameters that a first step must not move.
-        reach: Points that local operators look beyond a token, in all.
+        reach: Points that local operators look beyond a token, before the attention and behind it.
         causal: Every frame is a target, and sees none after it; a rollout keeps what it computed.
         local: A token moves another only along an axis, through attention.
         ring: A roll by whole tokens along a periodic axis rolls the output.
@@ -63,7 +63,7 @@ class Entry:
     token: int
     changes: dict[str, Any]
     without_step: tuple[str, ...] = ()
-    reach: int = 0
+    reach: tuple[int, int] = (0, 0)
     causal: bool = False
     local: bool = False
     ring: bool = False
@@ -84,6 +84,8 @@ class Entry:
         model = self.kind(**{"names": NAMES, **self.small(rank), **changes}).double().eval()
         for parameter in model.parameters() if moved else ():
             parameter.data += 0.1 * torch.randn_like(parameter)
+        for buffer in model.buffers() if moved else ():
+            buffer += 0.3 * torch.rand_like(buffer)
         return model
 
 
@@ -370,8 +372,11 @@ def nearby(moved: Tensor, batch: Batch, reach: int) -> Tensor:
 @pytest.mark.parametrize("corner", [0, -1])
 def test_a_token_moves_those_along_its_axes_and_nothing_passes_a_wall(case, corner):
     # Turning the points of a token around in all frames leaves every scale as it is. One block
-    # attends once along each axis.
-    batch, model, token = case.batch(), case.model(depth=1), case.entry.token
+    # attends once along each axis. Short axes are longer here, so that something is out of reach.
+    token, (before, behind) = case.entry.token, case.entry.reach
+    shape = [points + 6 * token * (points < 7 * token) for points in case.shape]
+    batch = batch_of(shape, case.boundary, 2)
+    model = case.model(depth=1)
     inside = torch.zeros(batch.values.shape[3:], dtype=torch.bool)
     block = tuple(
         slice(0, token) if corner == 0 else slice((n - 1) // token * token, n) for n in inside.shape
@@ -380,10 +385,10 @@ def test_a_token_moves_those_along_its_axes_and_nothing_passes_a_wall(case, corn
     values = batch.values.clone()
     values[..., *block] = values[..., *block].flip(tuple(range(-inside.ndim, 0)))
     change = (model(replace(batch, values=values)) - model(batch)).abs().amax((0, 1, 2))
-    around = nearby(inside, batch, case.entry.reach)
-    may_move = nearby(lines(around, batch, token), batch, case.entry.reach)
-    assert change[~may_move].numel() == 0 or change[~may_move].max() < 1e-6
-    assert change[lines(inside, batch, token)].min() > 1e-5
+    may_move = nearby(lines(nearby(inside, batch, before), batch, token), batch, behind)
+    assert not may_move.all()
+    assert change[~may_move].max() < 1e-5
+    assert change[lines(inside, batch, token)].min() > 5e-5
 
 
 @promising("ring")
@@ -652,29 +657,22 @@ def test_the_noise_of_a_dead_field_does_not_matter(case):
 
 
 @on_each_rank("floors")
-@pytest.mark.parametrize("usual", [1e-6, 1.0, 1e6])
-def test_the_relative_error_of_a_dead_field_stays_bounded_for_ten_steps(case, usual):
-    # A field of usual size `usual` that has decayed to 1e-8 of it when the rollout starts; the
-    # truth decays on. Scores measure against a hundredth of the usual size at least.
-    model = case.model()
-    model.set_scales({"tracer": (usual, 0.1 * usual)})
-    alive = case.batch(HISTORY)
-    decay = usual * 1e-8 * 0.5 ** torch.arange(HISTORY + 10.0)
-    decay = decay[:, *[None] * len(case.shape)]
-    truth = decay * alive.values[:, :1, 1]
-    history = with_quiet(alive, truth[:, :HISTORY])
-    predicted = torch.stack(list(model.forecast(history, 10)), 1)[:, :, 1]
-    error = (predicted - truth[:, HISTORY:]).flatten(2).square().mean(-1).sqrt()
-    assert (error / (1e-2 * usual)).max() < 1
-
-
-@on_each_rank("floors")
-def test_a_field_that_dies_in_the_window_is_not_driven_off_by_its_former_size(case):
-    model, alive = case.model(), case.batch()
-    history = with_quiet(alive, QUIET["dying"](alive.values)[:, :, 1])
-    frames = torch.stack(list(model.forecast(history, 10)), 1)[:, :, 1]
-    # Of weights that know nothing, a step may err by a few of the largest changes there were.
-    assert frames.abs().max() < 100 * alive.values[:, 0, 1].abs().max()
+@pytest.mark.parametrize("dead_at_start", [True, False])
+def test_the_relative_error_of_a_dead_field_stays_bounded_for_ten_steps(case, dead_at_start):
+    # A field that has decayed to 1e-8 of its usual size when the rollout starts, or that does so
+    # within the history, and decays on. Scores measure against a hundredth of the usual size at
+    # least, and a little training does better, whatever the unit of the field. After a change as
+    # large as the field itself, ten steps may err by no more than that.
+    alive, frame = waves(case, HISTORY + 10), torch.arange(HISTORY + 10.0)
+    level = 1e-8 * 0.5**frame if dead_at_start else torch.where(frame == 0, 1.0, 1e-8)
+    batch = with_quiet(alive, level[:, *[None] * len(case.shape)] * alive.values[:, :1, 1])
+    model = trained(case, batch.window(0, 2 * HISTORY + 1))
+    for usual in (1e-6, 1.0, 1e6):
+        model.set_scales({"tracer": (usual, usual)})
+        data = scaled(batch, usual)
+        predicted = torch.stack(list(model.forecast(data.window(0, HISTORY), 10)), 1)
+        error = (predicted - data.values[:, HISTORY:])[:, :, 1].flatten(2).square().mean(-1).sqrt()
+        assert error.max() < (1e-2 if dead_at_start else 1.0) * usual
 
 
 @on_each_rank()
@@ -726,22 +724,35 @@ def test_the_unit_of_a_static_field_does_not_matter(entry, factor):
 # Training
 
 
-@on_each_rank()
-def test_one_batch_is_learned_by_heart(case):
-    batch = single(batch_of(case.shape, case.boundary, 3, rough=0.0))
+def waves(case: Case, frames: int) -> Batch:
+    """Smooth waves in single precision that move by a quarter of the last axis a frame."""
+    batch = single(batch_of(case.shape, case.boundary, frames, rough=0.0))
     quarter = case.shape[-1] // 4
-    waves = [batch.values[:, :1].roll(frame * quarter, -1) for frame in range(3)]
-    batch = replace(batch, values=torch.cat(waves, 1))
+    moving = [batch.values[:, :1].roll(frame * quarter, -1) for frame in range(frames)]
+    return replace(batch, values=torch.cat(moving, 1))
+
+
+def cost(model: Surrogate, batch: Batch) -> Tensor:
+    """The training loss; copying the last frame costs 1."""
+    predicted = model(batch.window(0, batch.frames - 1))
+    return change_loss(predicted, batch.values, torch.ones(len(FIELDS)), batch.mask).mean()
+
+
+def trained(case: Case, batch: Batch) -> Surrogate:
+    """A small model after 60 steps on one batch."""
     model = case.model(moved=False, depth=1).float().train()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
     for _ in range(60):
         optimizer.zero_grad()
-        # Copying the last frame costs 1.
-        predicted = model(batch.window(0, 2))
-        loss = change_loss(predicted, batch.values, torch.ones(len(FIELDS))).mean()
-        loss.backward()
+        cost(model, batch).backward()
         optimizer.step()
-    assert loss < 0.2
+    return model.eval()
+
+
+@on_each_rank()
+def test_one_batch_is_learned_by_heart(case):
+    batch = waves(case, 3)
+    assert cost(trained(case, batch), batch) < 0.2
 
 
 @on_each_rank()
