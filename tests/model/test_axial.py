@@ -1,5 +1,7 @@
 """What the default model does beyond the laws that it shares with every model (test_contract)."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -71,6 +73,19 @@ def test_laws_a_rollout_keeps_the_time_step_and_one_frame_has_none(history):
     torch.testing.assert_close(state.step, expected)
     assert after.step is state.step
     assert unknown.step is None
+
+
+@pytest.mark.parametrize(("points", "token"), [(30, 2), (32, 2), (36, 4), (40, 4)])
+def test_laws_a_grid_of_more_than_16_tokens_takes_larger_ones_and_rolls_by_them(points, token):
+    batch = Batch.from_dataset(schema.example((points, 8), 1, boundary=("periodic",)))
+    noise = torch.randn(batch.values.shape, generator=torch.Generator().manual_seed(0))
+    batch = replace(batch, values=batch.values + noise)
+    torch.manual_seed(0)
+    model = AxialTransformer(batch.names, width=16, heads=2, depth=1, hidden=8, coarse=1, levels=2)
+    for shift in (2, 4):
+        rolled = model(replace(batch, values=batch.values.roll(shift, 3)))
+        equal = torch.allclose(rolled, model(batch).roll(shift, 3), rtol=1e-4, atol=1e-4)
+        assert equal == (shift % token == 0)
 
 
 @pytest.mark.parametrize(("ranks", "known"), [((1, 3), "1, 3"), ((1,), "1")])

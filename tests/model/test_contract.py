@@ -108,8 +108,10 @@ MODELS = {
         token=4,
         changes={
             "names": FIELDS[:1], "history": 2, "width": 32, "heads": 4, "depth": 1, "hidden": 4,
-            "fine": 4, "coarse": 1, "ranks": (1, 2),
+            "fine": 4, "coarse": 1, "levels": 2, "local_in": 0, "local_out": 3, "ranks": (1, 2),
         },
+        # One operator before and two behind the attention, of one fine patch of two points each.
+        reach=(2, 4),
         causal=True, local=True, ring=True, sides=True, floors=True, maps=True, steps=True,
         grows=True,
     ),
@@ -282,7 +284,7 @@ def test_single_and_double_precision_agree(case):
 @pytest.mark.parametrize(
     "entry",
     [
-        pytest.param(MODELS["default"], marks=broken("scales are taken in float32"), id="default"),
+        pytest.param(MODELS["default"], id="default"),
         pytest.param(MODELS["published"], id="published"),
     ],
 )
@@ -495,7 +497,14 @@ def test_no_frame_sees_a_later_one(case):
 
 
 @on_every_grid("causal")
-@pytest.mark.parametrize("given", [1, 2, HISTORY])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(1, marks=broken("a step of one is guessed by one and not by the other")),
+        2,
+        HISTORY,
+    ],
+)
 def test_a_cached_rollout_is_a_recomputed_one_in_the_window_and_as_it_slides(case, given):
     # Behind the window, a recomputed pass over all frames keeps to the window in each of them.
     history, model, steps = case.batch(given, maps=True), case.model(), 2 * HISTORY - given + 1
@@ -541,7 +550,6 @@ def test_every_frame_of_the_history_counts(entry):
         assert differ(model(replace(batch, values=values))[:, -1], output)
 
 
-@broken("the time step does not reach the model")
 @promising("steps")
 def test_the_time_between_frames_reaches_the_prediction(entry):
     batch, model = plain(entry).batch(), plain(entry).model()
@@ -564,10 +572,10 @@ def test_scaling_a_field_scales_its_prediction(case, factor):
 @pytest.mark.parametrize(
     "factor",
     [
-        pytest.param(1e-25, marks=broken("squares underflow in float32")),
+        1e-25,
         1e-8,
         1e8,
-        pytest.param(1e25, marks=broken("squares overflow in float32")),
+        1e25,
     ],
 )
 def test_a_field_in_other_units_is_predicted_in_them(entry, factor):
@@ -623,7 +631,6 @@ def stays_finite(model: Surrogate, batch: Batch) -> None:
     assert all(frame.isfinite().all() for frame in model.forecast(batch, 3))
 
 
-@broken("the square root in the scales has no finite gradient at zero")
 @promising("floors")
 @pytest.mark.parametrize("kind", ["zero", "dying", "constant", "waking"])
 def test_a_gradient_through_a_rollout_of_a_quiet_field_is_finite(entry, kind):
