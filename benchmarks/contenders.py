@@ -39,7 +39,7 @@ class Shape:
     )
     default: dict[str, Any] = field(
         default_factory=lambda: {
-            "width": 256, "heads": 4, "depth": 6, "hidden": 96, "fine": 4, "coarse": 4
+            "width": 368, "heads": 4, "depth": 3, "hidden": 64, "fine": 4, "coarse": 4
         }
     )  # fmt: skip
 

@@ -57,6 +57,7 @@ class Batch:
         mask: True where the fields are defined; ``None`` when they are everywhere.
         parameters: Numbers of the equation by name, one a sample or one a sample and frame.
         parameter_fields: What each of ``parameters`` is.
+        timed: False where a single frame was extended, so that the time between frames is made up.
     """
 
     values: Float[Tensor, "sample time field *space"]
@@ -70,6 +71,7 @@ class Batch:
     mask: Bool[Tensor, "sample *space"] | None = None
     parameters: dict[str, Tensor] = field(default_factory=dict)
     parameter_fields: tuple[Field, ...] = ()
+    timed: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,6 +85,13 @@ class Batch:
     @property
     def frames(self) -> int:
         return self.values.shape[1]
+
+    @property
+    def step(self) -> Float[Tensor, " sample"] | None:
+        """Mean time between frames, in ``time_units``; ``None`` where it is not known."""
+        if self.frames < 2 or not self.timed:
+            return None
+        return (self.time[:, -1] - self.time[:, 0]) / (self.frames - 1)
 
     def window(self, start: int, stop: int) -> Self:
         """The frames from ``start`` up to but not including ``stop``, as views."""
@@ -102,6 +111,7 @@ class Batch:
     def extend(self, frames: Float[Tensor, "sample time field *space"]) -> Self:
         """The batch with further frames behind, at the step of the last two times.
 
+        After a single frame, whose step is not known, they are 1 apart and the batch is not timed.
         A parameter that varies in time keeps its last value: the future is not known.
         """
         new = frames.shape[1]
@@ -117,7 +127,11 @@ class Batch:
         }
         values = torch.cat([self.values, frames], 1)
         return replace(
-            self, values=values, time=torch.cat([self.time, later], 1), parameters=parameters
+            self,
+            values=values,
+            time=torch.cat([self.time, later], 1),
+            parameters=parameters,
+            timed=self.timed and self.frames > 1,
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:

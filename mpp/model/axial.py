@@ -8,7 +8,7 @@ marked on the tokens beside them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -224,7 +224,7 @@ class AxialTransformer(Surrogate):
             1, (-1, *grid)
         )
         tokens = self.boundary(tokens, batch.axes)
-        step = state.step if state and state.step is not None else _time_step(batch)
+        step = state.step if state else batch.step
         if step is not None:
             tokens = tokens + self.time_step(step).view(-1, 1, *grid, tokens.shape[-1])
         caches = []
@@ -237,6 +237,19 @@ class AxialTransformer(Surrogate):
             caches.append(cache)
         change = self.readout[rank](self.norm(tokens), fine, fields, values.shape[3:], batch.axes)
         return values + to_change * change.to(to_change.dtype), State(scales, caches, step)
+
+    def free_run(self, batch: Batch, given: int) -> Float[Tensor, "sample time field *space"]:
+        """The frame after each frame of the batch, as `forward`, but fed with its own predictions.
+
+        Only the first ``given`` frames are looked at; gradients go back through all steps.
+        """
+        frames, state = self.advance(batch.window(0, given), None)
+        predicted = [frames]
+        for place in range(given, batch.frames):
+            own = replace(batch.window(place, place + 1), values=predicted[-1][:, -1:])
+            frames, state = self.advance(own, state)
+            predicted.append(frames)
+        return torch.cat(predicted, 1)
 
     def _summary(
         self, scales: RunningScales, usual: FieldScales, fields: Tensor, starts: bool
@@ -299,10 +312,3 @@ class AxialTransformer(Surrogate):
             frames, state = self.advance(batch, state)
             yield frames[:, -1]
             batch = batch.extend(frames[:, -1:]).window(batch.frames, batch.frames + 1)
-
-
-def _time_step(batch: Batch) -> Float[Tensor, " sample"] | None:
-    """The mean time between frames; a single frame does not tell it."""
-    if batch.frames < 2:
-        return None
-    return (batch.time[:, -1] - batch.time[:, 0]) / (batch.frames - 1)

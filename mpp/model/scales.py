@@ -1,15 +1,19 @@
 r"""Per-sample scales: what makes a field dimensionless inside a model, and physical again outside.
 
-Inputs are divided by the RMS of the history, changes by the RMS of the changes in the history. Both
-are running means over the frames seen so far, so that no frame is scaled by its own future:
+Inputs are divided by the RMS of the field over the last ``window`` frames, changes by the RMS of
+the changes between these frames. A frame's scale looks back only, so that no target is scaled by
+its own future:
 
-.. math:: s_t^2 = \frac{1}{t + 1} \sum_{i \le t} \langle x_i^2 \rangle, \qquad
-          c_t^2 = \frac{1}{t} \sum_{1 \le i \le t} \langle (x_i - x_{i-1})^2 \rangle
+.. math:: s_t^2 = \Bigl\langle x_i^2 \Bigr\rangle_{t - w < i \le t}, \qquad
+          c_t^2 = \Bigl\langle (x_i - x_{i-1})^2 \Bigr\rangle_{t - w + 1 < i \le t}
 
-where the brackets average over the points inside the mask. After ``window`` frames both stay as
-they are: a rollout that drifts cannot raise its own scale. The first frame has no change before it;
-its :math:`c_0` is the field's usual ratio of change to value, from the training data. Neither scale
-falls below a floor from the training data, since a field that is zero has no scale of its own.
+where the brackets average over these frames (as many as there are) and the points inside the mask.
+A rollout goes on in the same way, so that a field that calms down is stepped ever more gently; but
+behind the first ``window`` frames a scale never rises above what it was there, so that a drift
+cannot feed itself. The
+first frame has no change before it; its :math:`c_0` is the field's usual ratio of change to value,
+from the training data. Neither scale falls below a floor from the training data, since a field that
+is zero has no scale of its own.
 """
 
 from dataclasses import dataclass
@@ -32,15 +36,17 @@ class RunningScales:
     Args:
         value: Scale of the field in each frame.
         change: Scale of the change that follows each frame.
-        squares: Sum over the frames so far of the mean square of values and changes, both in
-            units of the usual scale.
-        frames: Number of frames in ``squares``, at most ``window``.
+        squares: Mean square of value and change of the last frames, at most ``window - 1`` of
+            them, both in units of the usual scale.
+        limit: Scales of value and change at frame ``window``; infinite before it is there.
+        frames: Number of frames so far.
         last: The last frame, from which the next change is taken.
     """
 
     value: Float[Tensor, "sample time field"]
     change: Float[Tensor, "sample time field"]
-    squares: Float[Tensor, "sample kind field"]
+    squares: Float[Tensor, "sample past kind field"]
+    limit: Float[Tensor, "sample kind field"]
     frames: int
     last: Float[Tensor, "sample field *space"]
 
@@ -58,7 +64,7 @@ class RunningScales:
         Args:
             values: Frames in physical units, zero outside the mask.
             reference: Scales of the fields over the training data.
-            window: Number of frames after which the scales stay as they are.
+            window: Number of frames that a scale looks back to, its own included.
             mask: True where the fields are defined.
             before: Scales of the frames before; ``None`` at the start of a history, where the
                 first change is zero.
@@ -74,19 +80,35 @@ class RunningScales:
             [_mean_square(values / units[0], mask), _mean_square(changes / units[1], mask)], 2
         )
         seen = 0 if before is None else before.frames
-        count = torch.arange(seen + 1, seen + 1 + values.shape[1], device=values.device)
-        squares = squares * (count <= window)[:, None, None]
         if before is not None:
-            squares = torch.cat([squares[:, :1] + before.squares[:, None], squares[:, 1:]], 1)
-        sums = squares.cumsum(1)
-        count = count.clamp(max=window)[:, None]
+            squares = torch.cat([before.squares, squares], 1)
+        count = torch.arange(seen + 1, seen + 1 + values.shape[1], device=values.device)[:, None]
+        value = _sum_of_last(squares[:, :, 0], window, values.shape[1]) / count.clamp(max=window)
+        change = _sum_of_last(squares[:, :, 1], max(1, window - 1), values.shape[1])
+        change = change / (count - 1).clamp(min=1, max=max(1, window - 1))
         # The floor comes before the root, which has no finite gradient at zero.
-        value = sums[:, :, 0] / count
-        change = torch.where(count > 1, sums[:, :, 1] / (count - 1).clamp(min=1), value)
-        value, change = (square.clamp(min=FLOOR**2).sqrt() for square in (value, change))
-        frames = min(seen + values.shape[1], window)
-        value, change = value * reference.value, change * reference.change
-        return cls(value, change, sums[:, -1], frames, values[:, -1]), changes
+        change = torch.where(count > 1, change, value)
+        scales = torch.stack([value, change], 2).clamp(min=FLOOR**2).sqrt()
+        full = window - 1 - seen
+        if before is not None and full < 0:
+            limit = before.limit
+        elif full < values.shape[1]:
+            limit = scales[:, full]
+        else:
+            limit = torch.full_like(scales[:, 0], torch.inf)
+        scales = scales.minimum(limit[:, None].where(count[..., None] > window, torch.inf))
+        value, change = scales[:, :, 0] * reference.value, scales[:, :, 1] * reference.change
+        kept = squares[:, max(0, squares.shape[1] - window + 1) :]
+        return cls(value, change, kept, limit, seen + values.shape[1], values[:, -1]), changes
+
+
+def _sum_of_last(
+    squares: Float[Tensor, "sample frame field"], window: int, frames: int
+) -> Float[Tensor, "sample time field"]:
+    """For each of the last ``frames``, the sum over the ``window`` frames that end with it."""
+    missing = max(0, window - 1 + frames - squares.shape[1])
+    padded = torch.cat([squares.new_zeros(squares.shape[0], missing, squares.shape[2]), squares], 1)
+    return padded[:, padded.shape[1] - frames - window + 1 :].unfold(1, window, 1).sum(-1)
 
 
 def _mean_square(

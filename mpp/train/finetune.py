@@ -26,6 +26,7 @@ class FinetuningModule(TrainingModule):
         weight_decay: Decoupled weight decay of the matrices.
         warmup: Share of the steps in which the rate rises.
         decay: Share of the steps in which it falls to zero.
+        rollouts: Share of the run, at its end, in which every other batch is rolled out.
 
     Attributes:
         donors: For each new field, the old one whose rows it started from.
@@ -41,6 +42,7 @@ class FinetuningModule(TrainingModule):
         weight_decay: float = 0.01,
         warmup: float = 0.1,
         decay: float = 0.5,
+        rollouts: float = 0.2,
     ) -> None:
         windows = data.training[0]
         places = range(0, len(windows), max(1, len(windows) // 8))
@@ -49,7 +51,9 @@ class FinetuningModule(TrainingModule):
         self_donors = choose_donors(model, trial, scales)
         model.grow([field.name for field in data.fields], self_donors)
         model.set_scales(scales)
-        super().__init__(model, lr, weight_decay, schedule=Trapezoid(warmup, decay))
+        super().__init__(
+            model, lr, weight_decay, schedule=Trapezoid(warmup, decay), rollouts=rollouts
+        )
         self.donors = self_donors
 
 

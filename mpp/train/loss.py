@@ -10,6 +10,10 @@ outer brackets over samples, steps and fields: every field of every sample weigh
 copying the last frame costs 1. The floor :math:`f` keeps a field that does not change from costing
 more than one that does.
 
+Rolled out (`rollout_loss`): the error of the :math:`k`-th step beyond the last frame given, in
+units of the change since that frame, :math:`\langle (x_{t+k} - x_t)^2 \rangle` with the same floor.
+Copying the last frame costs 1 at every lead time.
+
 In units of the value (`nmse_loss`), as Multiple Physics Pretraining was published:
 
 .. math:: L = \Bigl\langle \frac{\langle (\hat x_{t+1} - x_{t+1})^2 \rangle}
@@ -59,6 +63,33 @@ def change_loss(
     changes = _mean_square((frames[:, 1:] - frames[:, :-1]) / unit, mask).mean(1, keepdim=True)
     errors = _mean_square((predicted.float() - frames[:, -predicted.shape[1] :]) / unit, mask)
     return errors / changes.clamp(min=FLOOR**2)
+
+
+def rollout_loss(
+    predicted: Float[Tensor, "sample time field *space"],
+    frames: Float[Tensor, "sample time_and_one field *space"],
+    given: int,
+    usual_change: Float[Tensor, " field"],
+    mask: Bool[Tensor, "sample *space"] | None = None,
+) -> Float[Tensor, "sample time field"]:
+    """The loss of each frame of a rollout, before the outer average.
+
+    Args:
+        predicted: The frames after each of the first frames, as `AxialTransformer.free_run` gives
+            them.
+        frames: The true frames, one more than predicted.
+        given: Number of true frames that the rollout started from, fewer than there are targets.
+        usual_change: As for `change_loss`.
+        mask: As for `change_loss`.
+
+    Returns:
+        One entry for each prediction that was made from another one.
+    """
+    unit = usual_change.view(-1, *[1] * (frames.ndim - 3))
+    targets = frames[:, given + 1 :].float()
+    errors = _mean_square((predicted[:, given:].float() - targets) / unit, mask)
+    moved = _mean_square((targets - frames[:, given - 1 : given].float()) / unit, mask)
+    return errors / moved.clamp(min=FLOOR**2)
 
 
 def nmse_loss(

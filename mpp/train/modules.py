@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from mpp.batch import Batch
+from mpp.errors import InputError
+from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 from mpp.train.datamodule import MixtureData
-from mpp.train.loss import Loss, change_loss
+from mpp.train.loss import Loss, change_loss, rollout_loss
 from mpp.train.optimizer import MakeOptimizer, muon_adamw
 from mpp.train.schedule import Schedule, Trapezoid
 
@@ -30,6 +32,11 @@ class TrainingModule(L.LightningModule):
         loss: What to minimize, averaged over samples, targets and fields.
         optimizer: Makes the optimizer of the model.
         schedule: Makes the learning rate's course over the run; `Trapezoid` when left out.
+        rollouts: Share of the run, at its end, in which every other batch is rolled out from its
+            first half; of the default model only.
+
+    Raises:
+        InputError: Rollouts of a model that has none to train on, or a share outside 0 to 1.
     """
 
     def __init__(
@@ -40,8 +47,16 @@ class TrainingModule(L.LightningModule):
         loss: Loss = change_loss,
         optimizer: MakeOptimizer = muon_adamw,
         schedule: Schedule | None = None,
+        rollouts: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= rollouts <= 1:
+            raise InputError(f"rollouts is {rollouts}; give a share of the run, from 0 to 1")
+        if rollouts and not isinstance(model, AxialTransformer):
+            raise InputError(
+                f"{type(model).__name__} cannot be trained on its rollouts; set rollouts to 0"
+            )
+        self.rollouts = rollouts
         self.model = model
         self.lr, self.weight_decay = lr, weight_decay
         self.loss, self.optimizer, self.schedule = loss, optimizer, schedule or Trapezoid()
@@ -65,7 +80,26 @@ class TrainingModule(L.LightningModule):
             int(np.random.SeedSequence((self.data.seed, number)).generate_state(1)[0])
         )
 
+    def rolled_out(self, batch: Batch) -> Tensor:
+        """The loss of a window of which the model is given the first half."""
+        assert isinstance(self.model, AxialTransformer)
+        given, usual = batch.frames // 2, self.data.usual(batch).change
+        predicted = self.model.free_run(batch.window(0, batch.frames - 1), given)
+        steps = self.loss(predicted[:, :given], batch.values[:, : given + 1], usual, batch.mask)
+        later = rollout_loss(predicted, batch.values, given, usual, batch.mask)
+        return steps.mean() + later.mean()
+
+    def rolls_out(self, batch: Batch) -> bool:
+        """Whether this batch is one of those that are rolled out; two frames have no rollout."""
+        steps = self.trainer.estimated_stepping_batches
+        late = self.trainer.global_step >= (1 - self.rollouts) * steps
+        return late and batch.frames > 2 and self.trainer.fit_loop.total_batch_idx % 2 == 0
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self.rolls_out(batch):
+            loss = self.rolled_out(batch)
+            self.log("rollout_loss", loss, batch_size=batch.samples)
+            return loss
         loss = self.errors(batch, self.loss).mean()
         self.log("loss", loss, prog_bar=True, batch_size=batch.samples)
         return loss

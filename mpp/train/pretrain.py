@@ -36,6 +36,7 @@ def pretrain(
     accumulate: int = 1,
     validate_every: int = 200,
     resume: bool = False,
+    rollouts: float = 0.2,
     checkpointing: bool = False,
     compiled: bool = False,
     loss: Loss = change_loss,
@@ -61,6 +62,8 @@ def pretrain(
         accumulate: Batches an optimizer step.
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``.
+        rollouts: Share of the run, at its end, in which every other batch is rolled out from its
+            first half instead of stepped from true frames; 0 for the published model.
         checkpointing: Compute each block anew for its gradient: less memory, more time.
         compiled: Let torch.compile build the model's kernels: minutes at the start (it needs a C++
             compiler), faster steps after that.
@@ -104,7 +107,7 @@ def pretrain(
         )
     if compiled:
         surrogate.compile(fullgraph=True)
-    module = TrainingModule(surrogate, lr, weight_decay, loss, optimizer, schedule)
+    module = TrainingModule(surrogate, lr, weight_decay, loss, optimizer, schedule, rollouts)
     surrogate.card = {
         "systems": list(data.systems),
         "time_steps": data.time_steps(),
@@ -119,6 +122,7 @@ def pretrain(
             "loss": _called(module.loss),
             "optimizer": _called(module.optimizer),
             "schedule": _called(module.schedule),
+            "rollouts": rollouts,
             "precision": precision,
             "seed": seed,
         },

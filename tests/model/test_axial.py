@@ -88,6 +88,24 @@ def test_laws_a_grid_of_more_than_16_tokens_takes_larger_ones_and_rolls_by_them(
         assert equal == (shift % token == 0)
 
 
+def test_laws_a_free_run_is_a_forecast_with_gradients(history):
+    torch.manual_seed(0)
+    model = AxialTransformer(history.names, width=16, heads=2, depth=1, hidden=8)
+    predicted = model.free_run(history, 2)
+    assert predicted.shape == history.values.shape
+    with torch.inference_mode():
+        torch.testing.assert_close(predicted[:, :2], model(history.window(0, 2)))
+    forecast = torch.stack(list(model.forecast(history.window(0, 2), 4)), 1)
+    torch.testing.assert_close(predicted[:, 1:], forecast)
+    # What the last frame owes to the first prediction reaches the weights.
+    grads = torch.autograd.grad(predicted[:, -1].square().mean(), predicted_from(model))
+    assert all(grad.abs().max() > 0 for grad in grads)
+
+
+def predicted_from(model: AxialTransformer) -> list[torch.Tensor]:
+    return [block.mlp_in.weight for block in model.blocks]
+
+
 @pytest.mark.parametrize(("ranks", "known"), [((1, 3), "1, 3"), ((1,), "1")])
 def test_a_number_of_axes_without_weights_is_refused(history, ranks, known):
     model = AxialTransformer(history.names, width=16, heads=2, depth=1, ranks=ranks)

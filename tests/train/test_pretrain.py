@@ -9,6 +9,7 @@ import torch
 
 from mpp.errors import InputError
 from mpp.model.avit import PublishedAViT
+from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 from mpp.train import modules
 from mpp.train.fit import CHECKPOINTS, LAST
@@ -101,6 +102,7 @@ def wide(ds):
 def test_a_resumed_run_repeats_what_the_model_draws(train, make_system, monkeypatch):
     datasets = [wide(make_system("drift")), wide(make_system("reaction", {"tracer": "activator"}))]
     options = {"datasets": datasets, "model": published, "max_steps": 4, "accumulate": 2}
+    options |= {"rollouts": 0.0}
     whole = train("whole", **options)
     step, seen = modules.TrainingModule.training_step, []
 
@@ -122,13 +124,41 @@ def test_a_resumed_run_repeats_what_the_model_draws(train, make_system, monkeypa
 
 def test_the_published_model_gets_a_slot_for_every_field_of_every_system(train, make_system):
     datasets = [wide(make_system("drift")), wide(make_system("reaction", {"tracer": "activator"}))]
-    model = train(datasets=datasets, model=published, max_steps=1)
+    model = train(datasets=datasets, model=published, max_steps=1, rollouts=0.0)
     assert model.table == {
         "drift": {"tracer": 0, "velocity_x": 1},
         "reaction": {"activator": 2, "velocity_x": 3},
     }
     with pytest.raises(InputError, match="give more slots"):
         train(datasets=datasets, model=lambda names: PublishedAViT(names, 3, 16, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": published}, "PublishedAViT cannot be trained on its rollouts; set rollouts to"),
+        ({"rollouts": 1.5}, "rollouts is 1.5; give a share"),
+        (
+            {"model": published, "rollouts": 0.0, "checkpointing": True},
+            "checkpointing is of the default model only, and this is PublishedAViT",
+        ),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused(train, make_system, options, message):
+    with pytest.raises(InputError, match=message):
+        train(datasets=[wide(make_system("drift"))], **options)
+
+
+def test_recomputed_blocks_train_to_the_same_weights(train):
+    torch.testing.assert_close(weights(train("anew", checkpointing=True)), weights(train("kept")))
+
+
+def test_a_compiled_model_is_one_graph(train, monkeypatch):
+    # What is compiled, and that it is one graph, is a law of test_contract; kernels take minutes.
+    asked = []
+    monkeypatch.setattr(AxialTransformer, "compile", lambda self, **options: asked.append(options))
+    train(compiled=True)
+    assert asked == [{"fullgraph": True}]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(train):
@@ -147,6 +177,7 @@ CHANGES = {
     "seed": 1,
     "precision": "bf16-mixed",
     "accumulate": 2,
+    "rollouts": 1.0,
     "loss": nmse_loss,
     "optimizer": DecayArrays(torch.optim.AdamW),
     "schedule": Trapezoid(warmup=0.5),
@@ -155,6 +186,7 @@ CHANGES = {
 
 def test_every_option_is_covered():
     elsewhere = {"datasets", "out", "model", "workers", "validate_every", "resume"}
+    elsewhere |= {"checkpointing", "compiled"}
     assert set(inspect.signature(pretrain).parameters) == elsewhere | CHANGES.keys()
 
 
