@@ -18,6 +18,9 @@ from mpp.train.loss import Loss, change_loss, rollout_loss
 from mpp.train.optimizer import MakeOptimizer, muon_adamw
 from mpp.train.schedule import Schedule, Trapezoid
 
+ROLLED_OUT = 0.1
+"""Weight of a rollout's later steps against the steps from true frames; their errors are larger."""
+
 
 class TrainingModule(L.LightningModule):
     """Next-frame training, validated on the held-out runs of each system.
@@ -87,7 +90,7 @@ class TrainingModule(L.LightningModule):
         predicted = self.model.free_run(batch.window(0, batch.frames - 1), given)
         steps = self.loss(predicted[:, :given], batch.values[:, : given + 1], usual, batch.mask)
         later = rollout_loss(predicted, batch.values, given, usual, batch.mask)
-        return steps.mean() + later.mean()
+        return steps.mean() + ROLLED_OUT * later.mean()
 
     def rolls_out(self, batch: Batch) -> bool:
         """Whether this batch is one of those that are rolled out; two frames have no rollout."""
