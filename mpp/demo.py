@@ -123,7 +123,7 @@ def story(plan: Plan) -> str:
         f"One model was pretrained for {plan.pretrain_steps} steps on "
         f"{', '.join(PRETRAINING)}, and then finetuned for {plan.finetune_steps} steps on "
         f"{plan.runs} runs of {TARGET}, which it had not seen. The same model from random weights "
-        f"trained on the same runs for as many steps, at the same learning rate of {RATE}. Both are "
+        f"trained on the same runs for as many steps, at the same rate of {RATE}. Both are "
         "scored here on "
         f"{plan.test_runs} runs that neither has seen, beside persistence, which copies the last "
         "frame. VRMSE is the error relative to the variation of the truth: 0 is perfect, 1 is no "
