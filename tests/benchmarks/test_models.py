@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,10 @@ def test_both_models_have_as_many_parameters(script):
 
 def test_a_published_rollout_continues_like_its_forecast(script):
     contenders = script("contenders")
-    model = contenders.TINY.build_published().eval()
+    # In double precision: in single, random weights amplify the order of sums beyond the tolerance.
+    model = contenders.TINY.build_published().double().eval()
     history = contenders.TINY.batch(1, 3)
+    history = replace(history, values=history.values.double())
     mine = torch.stack(list(contenders.published_rollout(model, history, 3)))
     torch.testing.assert_close(mine, torch.stack(list(model.forecast(history, 3))))
 
