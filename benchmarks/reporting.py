@@ -68,6 +68,27 @@ def circumstances(device: str = "cpu") -> dict[str, Any]:
     }
 
 
+def report(
+    arguments: argparse.Namespace,
+    unit: str,
+    what: str,
+    shape: Mapping[str, int],
+    rates: Mapping[str, float],
+    **measured: Any,
+) -> dict[str, Any]:
+    """The one object of a benchmark of models: what was measured, and all that repeats it."""
+    return {
+        **measured,
+        "what": what,
+        "unit": unit,
+        "shape": {**shape, "windows": arguments.windows},
+        "rounds": arguments.rounds,
+        "product_gflop_per_second": dict(rates),
+        "bfloat16_pays": rates["bfloat16"] > rates["float32"],
+        **circumstances(arguments.device),
+    }
+
+
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []

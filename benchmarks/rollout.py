@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from contenders import FULL, TINY, autocast, parameters, published_rollout
 from measuring import alternate, choose_precision, compare, count_gflop, product_rate, speed
-from reporting import circumstances, options, prepare, write
+from reporting import options, prepare, report, write
 
 PUBLISHED_FRAMES = 2
 """Frames of the published model that are timed in a round."""
@@ -73,17 +73,15 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             **speed(timings[name], work[name], rates[precision], device),
             **compare(timings["published"], timings[name]),
         }
-    return {
+    return report(
+        arguments,
+        "frame",
+        "rollout frames per second, default over published",
+        shape.described(),
+        rates,
         **compare(timings["published"], timings[list(lengths)[-1]]),
-        "what": "rollout frames per second, default over published",
-        "unit": "frame",
-        "models": models,
-        "shape": {**shape.described(), "windows": arguments.windows},
-        "rounds": arguments.rounds,
-        "product_gflop_per_second": rates,
-        "bfloat16_pays": rates["bfloat16"] > rates["float32"],
-        **circumstances(device),
-    }
+        models=models,
+    )
 
 
 def main() -> None:

@@ -23,12 +23,12 @@ from measuring import (
     resident_mib,
     speed,
 )
-from reporting import circumstances, options, prepare, write
+from reporting import options, prepare, report, write
 from torch import Tensor
 
 from mpp.batch import Batch
-from mpp.train.loss import change_loss
-from mpp.train.optimizer import MuonAdamW, split_parameters
+from mpp.train.loss import change_loss, nmse_loss
+from mpp.train.optimizer import muon_adamw
 
 CLIP = 1.0
 """Both trainings clip the norm of their gradients here."""
@@ -48,6 +48,7 @@ class PublishedTraining:
     def __init__(self, shape: Shape, windows: int, device: str) -> None:
         torch.manual_seed(0)
         self.batch, self.device = shape.batch(windows, shape.frames + 1).to(device), device
+        self.usual_change = torch.full((len(NAMES),), 0.1, device=device)
         self.model = self._build(shape).to(device).train()
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = self._optimizer()
@@ -59,10 +60,8 @@ class PublishedTraining:
         return torch.optim.AdamW(self.trained, lr=1e-4)
 
     def _loss(self, batch: Batch) -> Tensor:
-        predicted = self.model.every_frame(batch.window(0, batch.frames - 1))[:, -1]  # type: ignore[operator]
-        target = batch.values[:, -1]
-        size = target.square().mean((-2, -1)) + 1e-7
-        return ((predicted - target).square().mean((-2, -1)) / size).mean()
+        predicted = self.model.every_frame(batch.window(0, batch.frames - 1))[:, -1:]  # type: ignore[operator]
+        return nmse_loss(predicted, batch.values, self.usual_change).mean()
 
     def gradients(self) -> None:
         """Forward and backward."""
@@ -94,7 +93,6 @@ class DefaultTraining(PublishedTraining):
     ) -> None:
         super().__init__(shape, windows, device)
         self.precision = precision
-        self.usual_change = torch.full((len(NAMES),), 0.1, device=device)
         if compiled:
             self.model.compile(fullgraph=True)
 
@@ -102,7 +100,7 @@ class DefaultTraining(PublishedTraining):
         return shape.build_default()
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        return MuonAdamW(*split_parameters(self.model), lr=1e-4)
+        return muon_adamw(self.model, lr=1e-4, weight_decay=0.01)
 
     def _loss(self, batch: Batch) -> Tensor:
         predicted = self.model(batch.window(0, batch.frames - 1))
@@ -164,18 +162,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     ratio = compare(timings["published"], timings["default"])
     models["default"] |= ratio
     used = [memory[name] for name in names]
-    return {
+    return report(
+        arguments,
+        "window",
+        "training windows per second, default over published",
+        shape.described(),
+        rates,
         **ratio,
-        "what": "training windows per second, default over published",
-        "unit": "window",
-        "memory_ratio": used[1] / used[0] if used[0] and used[1] else None,
-        "models": models,
-        "shape": {**shape.described(), "windows": arguments.windows},
-        "rounds": arguments.rounds,
-        "product_gflop_per_second": rates,
-        "bfloat16_pays": rates["bfloat16"] > rates["float32"],
-        **circumstances(device),
-    }
+        memory_ratio=used[1] / used[0] if used[0] and used[1] else None,
+        models=models,
+    )
 
 
 def main() -> None:

@@ -10,10 +10,9 @@ its own future:
 where the brackets average over these frames (as many as there are) and the points inside the mask.
 A rollout goes on in the same way, so that a field that calms down is stepped ever more gently; but
 behind the first ``window`` frames a scale never rises above what it was there, so that a drift
-cannot feed itself. The
-first frame has no change before it; its :math:`c_0` is the field's usual ratio of change to value,
-from the training data. Neither scale falls below a floor from the training data, since a field that
-is zero has no scale of its own.
+cannot feed itself. The first frame has no change before it; its :math:`c_0` is the field's usual
+ratio of change to value, from the training data. Neither scale falls below a floor from the
+training data, since a field that is zero has no scale of its own.
 """
 
 from dataclasses import dataclass
