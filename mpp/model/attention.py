@@ -45,8 +45,8 @@ class TimeAttention(nn.Module):
         super().__init__()
         self.heads, self.window = heads, window
         self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm = nn.RMSNorm(width // heads)
-        self.key_norm = nn.RMSNorm(width // heads)
+        self.query_norm = nn.LayerNorm(width // heads, bias=False)
+        self.key_norm = nn.LayerNorm(width // heads, bias=False)
         self.lag_bias = nn.Parameter(torch.zeros(heads, window))
         self.out = nn.Linear(width, width, bias=False)
 
@@ -94,8 +94,8 @@ class AxialAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm = nn.RMSNorm(width // heads)
-        self.key_norm = nn.RMSNorm(width // heads)
+        self.query_norm = nn.LayerNorm(width // heads, bias=False)
+        self.key_norm = nn.LayerNorm(width // heads, bias=False)
         self.distance_bias = nn.Parameter(_local_bias(heads).repeat(len(AXES), 1, 1))
         self.gain = nn.Parameter(torch.ones(len(AXES), width))
         self.out = nn.Linear(width, width, bias=False)

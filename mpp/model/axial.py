@@ -52,11 +52,11 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
-        self.time_norm = nn.RMSNorm(width)
+        self.time_norm = nn.LayerNorm(width)
         self.time = TimeAttention(width, heads, window)
-        self.space_norm = nn.RMSNorm(width)
+        self.space_norm = nn.LayerNorm(width)
         self.space = AxialAttention(width, heads)
-        self.mlp_norm = nn.RMSNorm(width)
+        self.mlp_norm = nn.LayerNorm(width)
         self.mlp_in = nn.Linear(width, 4 * width)
         self.mlp_out = nn.Linear(4 * width, width)
 
@@ -152,7 +152,7 @@ class AxialTransformer(Surrogate):
         self.no_change = nn.Parameter(torch.zeros(width))
         self.speed = nn.Parameter(torch.zeros(len(self.names), width))
         self.blocks = nn.ModuleList(Block(width, heads, history) for _ in range(depth))
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.value_scale = nn.Buffer(torch.ones(count))
         self.change_scale = nn.Buffer(torch.ones(count))
 

@@ -30,7 +30,7 @@ class LocalBlock(nn.Module):
     def __init__(self, rank: int, hidden: int) -> None:
         super().__init__()
         inner = max(1, hidden // 2)
-        self.norm = nn.RMSNorm(hidden)
+        self.norm = nn.LayerNorm(hidden)
         self.near = CONVOLUTIONS[rank](hidden, inner, kernel_size=3)
         self.out = nn.Linear(inner, hidden)
 

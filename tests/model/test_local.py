@@ -33,7 +33,7 @@ def test_a_patch_moves_its_neighbours_on_a_ring_and_not_through_a_wall(rank):
     block, shape = LocalBlock(rank, hidden=4), (6,) * rank
     fine = torch.randn(1, 1, *shape, 4)
     moved = fine.clone()
-    moved[0, 0, *(0,) * rank] += 1
+    moved[0, 0, *(0,) * rank, 0] += 1
     axes = [axis("periodic"), axis("wall"), axis("periodic")][:rank]
     change = (block(moved, axes, shape) - block(fine, axes, shape)).abs().amax((0, 1, -1)) > 0
     reached = [{0, 1, 5}, {0, 1}, {0, 1, 5}][:rank]
