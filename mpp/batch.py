@@ -270,3 +270,15 @@ class FieldScales:
 
     value: Float[Tensor, " field"]
     change: Float[Tensor, " field"]
+
+
+def mean_square(
+    values: Float[Tensor, "sample time field *space"],
+    mask: Bool[Tensor, "sample *space"] | None = None,
+) -> Float[Tensor, "sample time field"]:
+    """Mean square of each field of each frame over the points inside the mask."""
+    if mask is None:
+        return values.square().flatten(3).mean(-1)
+    inside = mask[:, None, None]
+    squares = torch.where(inside, values, 0).square().flatten(3).sum(-1)
+    return squares / inside.flatten(3).sum(-1).clamp(min=1)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from mpp import __version__
 from mpp.errors import InputError
+from mpp.files import written_beside
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
@@ -36,20 +37,20 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
     known.pop("sha256", None)  # of the weights that this model was loaded from
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    fresh = folder / f"{WEIGHTS}.part"
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fresh)
-    description = {
-        "format": FORMAT,
-        "mpp": __version__,
-        "model": type(model).__name__,
-        "arguments": model.arguments,
-        "card": known,
-        "sha256": _digest(fresh),
-    }
-    text = folder / f"{DESCRIPTION}.part"
-    text.write_text(json.dumps(description, indent=2) + "\n")
-    fresh.replace(folder / WEIGHTS)
-    text.replace(folder / DESCRIPTION)
+    with (
+        written_beside(folder / DESCRIPTION) as text,
+        written_beside(folder / WEIGHTS) as fresh,
+    ):
+        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fresh)
+        description = {
+            "format": FORMAT,
+            "mpp": __version__,
+            "model": type(model).__name__,
+            "arguments": model.arguments,
+            "card": known,
+            "sha256": _digest(fresh),
+        }
+        text.write_text(json.dumps(description, indent=2) + "\n")
     return folder
 
 

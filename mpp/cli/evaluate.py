@@ -1,7 +1,6 @@
 """``mpp evaluate``: score checkpoints on runs with a known future, persistence beside them."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,12 +104,10 @@ def _names(checkpoints: Sequence[str]) -> dict[str, str]:
 
 def write(scores: "xr.Dataset", out: Path) -> None:
     """Write NetCDF beside ``out`` and rename it, so that ``out`` is whole or absent."""
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    from mpp.files import written_beside
+
+    with written_beside(out) as unfinished:
         scores.to_netcdf(unfinished)
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def render(summary: "Table") -> "rich.table.Table":

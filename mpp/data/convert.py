@@ -1,7 +1,5 @@
 """Write a dataset in the schema to NetCDF or Zarr, a few frames in memory at a time."""
 
-import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from mpp.data.mapping import Mapping
 from mpp.data.open import describe, read, require_usable
 from mpp.data.recognise import Paths
 from mpp.errors import InputError
+from mpp.files import written_beside
 from mpp.schema import role
 
 CHUNK_BYTES = 4 * 2**20
@@ -102,37 +101,16 @@ def write(
         InputError: The output must not be written, or the disk refuses.
     """
     out = require_free(Path(out), overwrite)
-    unfinished = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".nc":
-            _write_netcdf(ds, unfinished, on_chunk)
-        else:
-            _write_zarr(ds, unfinished, on_chunk)
-        _rename(unfinished, out)
+        with written_beside(out) as unfinished:
+            if out.suffix == ".nc":
+                _write_netcdf(ds, unfinished, on_chunk)
+            else:
+                _write_zarr(ds, unfinished, on_chunk)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
-    finally:
-        _remove(unfinished)
     return out
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()
-
-
-def _rename(unfinished: Path, out: Path) -> None:
-    """A folder cannot take another's place in one step, so the old one steps aside first."""
-    if not out.is_dir():
-        unfinished.replace(out)
-        return
-    old = out.with_name(f".{out.name}.old")
-    out.rename(old)
-    unfinished.rename(out)
-    shutil.rmtree(old)
 
 
 def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:

@@ -18,6 +18,7 @@ import xarray as xr
 from mpp import __version__
 from mpp.data.system import Simulate, System, load_simulate, load_system, require_solver
 from mpp.errors import InputError
+from mpp.files import written_beside
 from mpp.schema import names, require_valid
 
 
@@ -193,19 +194,14 @@ def _write(
     on_trajectory: Callable[[int], None],
 ) -> None:
     """Write each trajectory as it comes, one chunk a field, beside the path; then rename."""
-    partial_path = path.with_name(f".{path.name}.partial")
-    try:
-        with netCDF4.Dataset(partial_path, "w") as file:
-            file.setncatts(attrs)
-            for index, sample in enumerate(samples):
-                if index == 0:
-                    _define(file, sample, count)
-                for name in sample.data_vars:
-                    file[str(name)][index] = sample[name].values[0]
-                on_trajectory(index)
-        partial_path.replace(path)
-    finally:
-        partial_path.unlink(missing_ok=True)
+    with written_beside(path) as unfinished, netCDF4.Dataset(unfinished, "w") as file:
+        file.setncatts(attrs)
+        for index, sample in enumerate(samples):
+            if index == 0:
+                _define(file, sample, count)
+            for name in sample.data_vars:
+                file[str(name)][index] = sample[name].values[0]
+            on_trajectory(index)
 
 
 def _define(file: netCDF4.Dataset, sample: xr.Dataset, count: int) -> None:

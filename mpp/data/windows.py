@@ -3,12 +3,11 @@
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mpp import schema
-from mpp.batch import Batch, FieldScales
+from mpp.batch import Batch, FieldScales, mean_square
 from mpp.errors import InputError
 
 IN_MEMORY_BYTES = 2**30
@@ -81,8 +80,8 @@ class Windows(Dataset[Batch]):
         for run in chosen:
             whole = self.loaded.sample(run) if self.loaded is not None else self._run(int(run))
             values = whole.values.double()
-            squares.append(_mean_square(values, whole.mask))
-            changes.append(_mean_square(values.diff(dim=1), whole.mask))
+            squares.append(mean_square(values, whole.mask).mean((0, 1)))
+            changes.append(mean_square(values.diff(dim=1), whole.mask).mean((0, 1)))
         value, change = (torch.stack(parts).mean(0).sqrt() for parts in (squares, changes))
         value = torch.where(value > 0, value, 1)
         return FieldScales(value.float(), change.maximum(STILL * value).float())
@@ -91,15 +90,6 @@ class Windows(Dataset[Batch]):
         batch = Batch.from_dataset(self.ds.isel(sample=[run]))
         require_finite(batch, f"{self.source}, run {run}")
         return batch
-
-
-def _mean_square(
-    values: Float[Tensor, "sample time field *space"], mask: Bool[Tensor, "sample *space"] | None
-) -> Float[Tensor, " field"]:
-    inside = torch.ones((), dtype=torch.bool) if mask is None else mask[:, None, None]
-    inside = inside.expand_as(values)
-    over = (0, 1, *range(3, values.ndim))
-    return torch.where(inside, values, 0).square().sum(over) / inside.sum(over).clamp(min=1)
 
 
 def require_finite(batch: Batch, source: str) -> None:

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mpp.batch import FieldScales
+from mpp.batch import FieldScales, mean_square
 
 FLOOR = 1e-3
 """A scale never falls below this share of the field's own scale over the training data."""
@@ -76,7 +76,7 @@ class RunningScales:
             unit.view(-1, *[1] * (values.ndim - 3)) for unit in (reference.value, reference.change)
         ]
         squares = torch.stack(
-            [_mean_square(values / units[0], mask), _mean_square(changes / units[1], mask)], 2
+            [mean_square(values / units[0], mask), mean_square(changes / units[1], mask)], 2
         )
         seen = 0 if before is None else before.frames
         if before is not None:
@@ -108,13 +108,3 @@ def _sum_of_last(
     missing = max(0, window - 1 + frames - squares.shape[1])
     padded = torch.cat([squares.new_zeros(squares.shape[0], missing, squares.shape[2]), squares], 1)
     return padded[:, padded.shape[1] - frames - window + 1 :].unfold(1, window, 1).sum(-1)
-
-
-def _mean_square(
-    values: Float[Tensor, "sample time field *space"], mask: Bool[Tensor, "sample *space"] | None
-) -> Float[Tensor, "sample time field"]:
-    squares = values.square().flatten(3)
-    if mask is None:
-        return squares.mean(-1)
-    inside = mask.flatten(1)[:, None, None]
-    return (squares * inside).sum(-1) / inside.sum(-1).clamp(min=1)

@@ -26,9 +26,10 @@ of the field squared: a field whose values are below some :math:`10^{-4}` does n
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from mpp.batch import mean_square
 
 Loss = Callable[..., Any]
 """Takes predictions, frames, the fields' usual change and a mask, as `change_loss` does.
@@ -60,8 +61,8 @@ def change_loss(
     # In units of the usual change, so that no square leaves the range of single precision.
     unit = usual_change.view(-1, *[1] * (frames.ndim - 3))
     frames = frames.float()
-    changes = _mean_square((frames[:, 1:] - frames[:, :-1]) / unit, mask).mean(1, keepdim=True)
-    errors = _mean_square((predicted.float() - frames[:, -predicted.shape[1] :]) / unit, mask)
+    changes = mean_square((frames[:, 1:] - frames[:, :-1]) / unit, mask).mean(1, keepdim=True)
+    errors = mean_square((predicted.float() - frames[:, -predicted.shape[1] :]) / unit, mask)
     return errors / changes.clamp(min=FLOOR**2)
 
 
@@ -87,8 +88,8 @@ def rollout_loss(
     """
     unit = usual_change.view(-1, *[1] * (frames.ndim - 3))
     targets = frames[:, given + 1 :].float()
-    errors = _mean_square((predicted[:, given:].float() - targets) / unit, mask)
-    moved = _mean_square((targets - frames[:, given - 1 : given].float()) / unit, mask)
+    errors = mean_square((predicted[:, given:].float() - targets) / unit, mask)
+    moved = mean_square((targets - frames[:, given - 1 : given].float()) / unit, mask)
     return errors / moved.clamp(min=FLOOR**2)
 
 
@@ -107,15 +108,5 @@ def nmse_loss(
         mask: True where the fields are defined; other points do not count.
     """
     targets = frames[:, -predicted.shape[1] :].float()
-    errors = _mean_square(predicted.float() - targets, mask)
-    return errors / (_mean_square(targets, mask) + ADDED)
-
-
-def _mean_square(
-    values: Float[Tensor, "sample time field *space"], mask: Bool[Tensor, "sample *space"] | None
-) -> Float[Tensor, "sample time field"]:
-    if mask is None:
-        return values.square().flatten(3).mean(-1)
-    inside = mask[:, None, None]
-    squares = torch.where(inside, values, 0).square().flatten(3).sum(-1)
-    return squares / inside.flatten(3).sum(-1).clamp(min=1)
+    errors = mean_square(predicted.float() - targets, mask)
+    return errors / (mean_square(targets, mask) + ADDED)

@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mpp.errors import InputError
+from mpp.files import written_beside
 from mpp.metrics import Table
 from mpp.viz.style import styled
 
@@ -114,12 +115,8 @@ def write_page(
         raise InputError(f"{path} exists; choose another folder, or overwrite it")
     text = render(title, sections)
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(".unfinished-index.html")
-    try:
+    with written_beside(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
