@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from mpp.batch import Axis, Batch, FieldScales
 from mpp.errors import InputError, require_at_least
 from mpp.model.attention import AxialAttention, Cache, TimeAttention
-from mpp.model.numbers import TimeStepEmbedding
+from mpp.model.numbers import TIME_STEP, Numbers, Transform
 from mpp.model.scales import RunningScales
 from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, Patches, grown
 from mpp.model.surrogate import Surrogate
@@ -34,11 +34,13 @@ class State:
         scales: Scales of the fields, and the last frame.
         caches: Keys and values of each block.
         step: Time between frames; ``None`` where a single frame has not told it.
+        reading: What the last frames say of the numbers, as `Numbers.read` gives it.
     """
 
     scales: RunningScales
     caches: list[Cache]
     step: Float[Tensor, " sample"] | None
+    reading: Float[Tensor, "sample time name two"]
 
 
 class Block(nn.Module):
@@ -50,8 +52,20 @@ class Block(nn.Module):
         window: Frames that the attention over time reaches back to.
     """
 
-    def __init__(self, width: int, heads: int, window: int) -> None:
+    def __init__(self, width: int, heads: int, window: int, way: str = "tokens") -> None:
         super().__init__()
+        self.way = way
+        if way == "cross":
+            self.cross_norm = nn.LayerNorm(width)
+            self.cross_q = nn.Linear(width, width, bias=False)
+            self.cross_kv = nn.Linear(width, 2 * width, bias=False)
+            self.cross_out = nn.Linear(width, width, bias=False)
+            self.cross_null = nn.Parameter(torch.zeros(width))
+            self.heads = heads
+        if way == "norm":
+            self.modulate = nn.Linear(width, 6 * width)
+            nn.init.zeros_(self.modulate.weight)
+            nn.init.zeros_(self.modulate.bias)
         self.time_norm = nn.LayerNorm(width)
         self.time = TimeAttention(width, heads, window)
         self.space_norm = nn.LayerNorm(width)
@@ -65,11 +79,34 @@ class Block(nn.Module):
         tokens: Float[Tensor, "sample time *patch width"],
         axes: Sequence[Axis],
         cache: Cache | None,
+        context: Float[Tensor, "sample time width"],
+        extra=None,
     ) -> tuple[Float[Tensor, "sample time *patch width"], Cache]:
-        past, kept = self.time(self.time_norm(tokens), cache)
+        if self.way == "norm":
+            grid = (1,) * len(axes)
+            parts = self.modulate(functional.silu(context)).unflatten(2, (6, *grid, -1)).unbind(2)
+        else:
+            parts = [None] * 6
+
+        def normed(norm, place):
+            out = norm(tokens)
+            return out if parts[0] is None else out * (1 + parts[place]) + parts[place + 1]
+
+        past, kept = self.time(normed(self.time_norm, 0), cache, extra if self.way == "time" else None)
         tokens = tokens + past
-        tokens = tokens + self.space(self.space_norm(tokens), axes)
-        hidden = functional.gelu(self.mlp_in(self.mlp_norm(tokens)))
+        if self.way == "cross":
+            shape, h = tokens.shape, self.heads
+            number, known = extra
+            number = torch.cat([number, self.cross_null.expand(*number.shape[:2], 1, -1)], 2)
+            known = torch.cat([known, torch.ones_like(known[..., :1])], -1)
+            q = self.cross_q(self.cross_norm(tokens)).flatten(2, -2).flatten(0, 1)
+            k, v = self.cross_kv(number).flatten(0, 1).chunk(2, -1)
+            q, k, v = (x.unflatten(-1, (h, -1)).transpose(1, 2) for x in (q, k, v))
+            bias = torch.where(known, 0.0, -torch.inf).flatten(0, 1)[:, None, None]
+            mixed = functional.scaled_dot_product_attention(q, k, v, bias)
+            tokens = tokens + self.cross_out(mixed.transpose(1, 2).flatten(2)).view(shape)
+        tokens = tokens + self.space(normed(self.space_norm, 2), axes)
+        hidden = functional.gelu(self.mlp_in(normed(self.mlp_norm, 4)))
         return tokens + self.mlp_out(hidden), kept
 
 
@@ -113,6 +150,8 @@ class AxialTransformer(Surrogate):
         local_in: int = 1,
         local_out: int = 2,
         ranks: Sequence[int] = (2,),
+        numbers: Sequence[str] = (),
+        way: str = "tokens",
     ) -> None:
         super().__init__(history)
         require_at_least(
@@ -148,10 +187,11 @@ class AxialTransformer(Surrogate):
             {str(r): FieldReadout(count, r, width, self.patches, local_out) for r in ranks}
         )
         self.boundary = BoundaryEmbedding(width)
-        self.time_step = TimeStepEmbedding(width)
+        self.numbers = Numbers(numbers, width, history)
+        self.way = way
         self.no_change = nn.Parameter(torch.zeros(width))
         self.speed = nn.Parameter(torch.zeros(len(self.names), width))
-        self.blocks = nn.ModuleList(Block(width, heads, history) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, history, way) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.value_scale = nn.Buffer(torch.ones(count))
         self.change_scale = nn.Buffer(torch.ones(count))
@@ -163,7 +203,8 @@ class AxialTransformer(Surrogate):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {"names": list(self.names), **self.shape}
+        numbers = [name for name in self.numbers.names if name != TIME_STEP]
+        return {"names": list(self.names), **self.shape, "numbers": numbers, "way": self.way}
 
     def set_scales(self, scales: Mapping[str, tuple[float, float]]) -> None:
         """Tell the model the RMS of value and change of its fields over the training data."""
@@ -171,9 +212,9 @@ class AxialTransformer(Surrogate):
             row = self.names.index(name)
             self.value_scale[row], self.change_scale[row] = value, change
 
-    def set_time_steps(self, steps: Sequence[float]) -> None:
-        """Tell the model the time steps of the systems it is trained on, one a system."""
-        self.time_step.set_steps(steps)
+    def set_numbers(self, transforms: Mapping[str, Transform]) -> None:
+        """Tell the model what its numbers are like over the training data."""
+        self.numbers.set_transforms(transforms)
 
     def grow(self, names: Sequence[str], donors: Mapping[str, str] | None = None) -> None:
         """Add rows for further field names; what the model says of the old ones stays the same.
@@ -225,18 +266,27 @@ class AxialTransformer(Surrogate):
         )
         tokens = self.boundary(tokens, batch.axes)
         step = state.step if state else batch.step
-        if step is not None:
-            tokens = tokens + self.time_step(step).view(-1, 1, *grid, tokens.shape[-1])
+        standard = self.numbers.standard(batch, step)
+        context = self.numbers(standard).to(tokens.dtype)
+        extra = self.numbers.tokens(standard)
+        if self.way in ("tokens", "norm"):
+            tokens = tokens + context.unflatten(1, (-1, *grid))
         caches = []
         for number, block in enumerate(self.blocks):
             past = state.caches[number] if state else None
             if self.checkpointing and torch.is_grad_enabled():
-                tokens, cache = checkpoint(block, tokens, batch.axes, past, use_reentrant=False)
+                tokens, cache = checkpoint(
+                    block, tokens, batch.axes, past, context, extra, use_reentrant=False
+                )
             else:
-                tokens, cache = block(tokens, batch.axes, past)
+                tokens, cache = block(tokens, batch.axes, past, context, extra)
             caches.append(cache)
-        change = self.readout[rank](self.norm(tokens), fine, fields, values.shape[3:], batch.axes)
-        return values + to_change * change.to(to_change.dtype), State(scales, caches, step)
+        tokens = self.norm(tokens)
+        reading = self.numbers.read(tokens)
+        change = self.readout[rank](tokens, fine, fields, values.shape[3:], batch.axes)
+        return values + to_change * change.to(to_change.dtype), State(
+            scales, caches, step, reading
+        )
 
     def free_run(self, batch: Batch, given: int) -> Float[Tensor, "sample time field *space"]:
         """The frame after each frame of the batch, as `forward`, but fed with its own predictions.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 import xarray as xr
 from torch.utils.data import DataLoader
@@ -14,6 +15,7 @@ from mpp.data.mixture import mixture_loader, window_loader
 from mpp.data.windows import Windows
 from mpp.errors import InputError, require_at_least
 from mpp.fields import Field
+from mpp.model.numbers import TIME_STEP, Transform
 from mpp.model.surrogate import Surrogate
 
 
@@ -80,6 +82,28 @@ class MixtureData(L.LightningDataModule):
                 logs.setdefault(name, []).append(pair.log())  # both above zero, as Windows says
         means = {name: torch.stack(pairs).mean(0).exp().tolist() for name, pairs in logs.items()}
         return {name: (value, change) for name, (value, change) in means.items()}
+
+    def numbers(self) -> tuple[Field, ...]:
+        """The numbers of every equation, each name once."""
+        found: dict[str, Field] = {}
+        for windows in self.training:
+            for field in schema.fields(windows.ds, "parameter"):
+                found.setdefault(field.name, field)
+        return tuple(found.values())
+
+    def system_numbers(self) -> dict[str, list[str]]:
+        """Names of the numbers of each system."""
+        return {w.system: list(schema.names(w.ds, "parameter")) for w in self.training}
+
+    def transforms(self) -> dict[str, Transform]:
+        """How each number becomes order one, from all runs of all systems that have it."""
+        found = {TIME_STEP: [np.array([step]) for step in self.time_steps().values()]}
+        for windows in self.training:
+            for name in schema.names(windows.ds, "parameter"):
+                values = np.asarray(windows.ds[name].values, dtype=np.float64).ravel()
+                found.setdefault(name, []).append(values[~np.isnan(values)])
+        joined = {name: np.concatenate(parts) for name, parts in found.items()}
+        return {name: Transform.fit(values) for name, values in joined.items() if values.size}
 
     def time_steps(self) -> dict[str, float]:
         """Mean time between frames by system, in the unit of each system's time."""

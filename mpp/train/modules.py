@@ -1,5 +1,6 @@
 """The LightningModule that trains any surrogate on batches from any system."""
 
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -12,6 +13,7 @@ from torchmetrics import MeanMetric
 from mpp.batch import Batch
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
+from mpp.model.numbers import reading_loss
 from mpp.model.surrogate import Surrogate
 from mpp.train.datamodule import MixtureData
 from mpp.train.loss import Loss, change_loss, rollout_loss
@@ -20,6 +22,25 @@ from mpp.train.schedule import Schedule, Trapezoid
 
 ROLLED_OUT = 0.03
 """Weight of a rollout's later steps against the steps from true frames; their errors are larger."""
+
+
+READING = 0.03
+"""Weight of the numbers read back against the frames."""
+
+
+def hide(batch: Batch) -> tuple[Batch, dict[str, Tensor]]:
+    """The batch with some numbers of some samples unknown, and those alone.
+
+    Of each sample all, none or a random half is hidden, each in a third of the samples.
+    """
+    share = torch.randint(3, (batch.samples,)) / 2
+    known, asked = {}, {}
+    for name, value in batch.parameters.items():
+        gone = (torch.rand(batch.samples) < share).to(value.device)
+        gone = gone.view(-1, *[1] * (value.ndim - 1))
+        known[name] = torch.where(gone, torch.nan, value)
+        asked[name] = torch.where(gone, value, torch.nan)
+    return replace(batch, parameters=known), asked
 
 
 class TrainingModule(L.LightningModule):
@@ -103,7 +124,18 @@ class TrainingModule(L.LightningModule):
             loss = self.rolled_out(batch)
             self.log("rollout_loss", loss, batch_size=batch.samples)
             return loss
-        loss = self.errors(batch, self.loss).mean()
+        if isinstance(self.model, AxialTransformer) and batch.parameters:
+            hidden, truth = hide(batch)
+            past = hidden.window(0, batch.frames - 1)
+            predicted, state = self.model.advance(past, None)
+            usual = self.data.usual(batch).change
+            loss = self.loss(predicted, batch.values, usual, batch.mask).mean()
+            asked = self.model.numbers.standard(replace(past, parameters=truth), None)
+            reading = reading_loss(state.reading, asked)
+            self.log("reading_loss", reading, batch_size=batch.samples)
+            loss = loss + READING * reading
+        else:
+            loss = self.errors(batch, self.loss).mean()
         self.log("loss", loss, prog_bar=True, batch_size=batch.samples)
         return loss
 

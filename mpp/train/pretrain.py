@@ -12,6 +12,7 @@ from mpp.errors import InputError, require_at_least
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
+from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.fit import Precision, fit
 from mpp.train.loss import Loss, change_loss
@@ -99,7 +100,8 @@ def pretrain(
     data = MixtureData(training, validation, frames, batch_size, weights, seed, workers)
     if isinstance(surrogate, AxialTransformer):
         surrogate.set_scales(data.field_scales())
-        surrogate.set_time_steps(list(data.time_steps().values()))
+        surrogate.numbers.grow([field.name for field in data.numbers()])
+        surrogate.set_numbers(data.transforms())
         surrogate.checkpointing = checkpointing
     elif checkpointing:
         raise InputError(
@@ -112,6 +114,8 @@ def pretrain(
         "systems": list(data.systems),
         "time_steps": data.time_steps(),
         "fields": {field.name: field.attrs() for field in fields},
+        "numbers": {field.name: field.attrs() for field in data.numbers()},
+        "system_numbers": data.system_numbers(),
         "recipe": {
             "steps": max_steps,
             "batch_size": batch_size,
@@ -128,6 +132,8 @@ def pretrain(
         },
     }
     fit(module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume)
+    if isinstance(surrogate, AxialTransformer):
+        calibrate(surrogate, data)
     return surrogate.eval()
 
 
