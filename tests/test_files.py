@@ -29,15 +29,19 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path):
     assert contents(tmp_path) == {"runs.zarr/chunk": "new"}
 
 
+def interrupted(path, folder):
+    with written_beside(path) as unfinished:
+        if folder:
+            unfinished.mkdir()
+            unfinished /= "chunk"
+        unfinished.write_text("new")
+        raise ZeroDivisionError
+
+
 @pytest.mark.parametrize("folder", [False, True])
 def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path, folder):
     path = tmp_path / "runs.zarr"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), written_beside(path) as unfinished:
-        if folder:
-            unfinished.mkdir()
-            (unfinished / "chunk").write_text("new")
-        else:
-            unfinished.write_text("new")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        interrupted(path, folder)
     assert contents(tmp_path) == {"runs.zarr": "old"}

@@ -130,6 +130,9 @@ class FieldReadout(nn.Module):
         )
         self.skip = nn.Linear(hidden, hidden)
         self.local = nn.ModuleList(LocalBlock(rank, hidden) for _ in range(local))
+        # Bounds what can be read, whatever comes in: a rollout that has gone astray grows by steps
+        # of a limited size and not exponentially.
+        self.norm = nn.LayerNorm(hidden)
         self.rows = nn.Parameter(self._start(vocabulary, patches.fine**rank, hidden))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
@@ -157,7 +160,7 @@ class FieldReadout(nn.Module):
         for block in self.local:
             hidden = block(hidden, axes, points)
         rows = rearrange(self.rows[fields], "c p h -> h (c p)")
-        values = unpatch(functional.gelu(hidden) @ rows, self.patches.fine)
+        values = unpatch(functional.gelu(self.norm(hidden)) @ rows, self.patches.fine)
         bias = self.bias[fields].view(-1, *([1] * len(shape)))
         return crop(values + bias, shape)
 
