@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mpp.data.open import open_dataset
     from mpp.evaluation import evaluate
     from mpp.finetuning import finetune
+    from mpp.inference import infer
     from mpp.rollouts import rollout
     from mpp.train.pretrain import pretrain
     from mpp.viz.figures import figures
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate",
     "figures",
     "finetune",
+    "infer",
     "load",
     "open_dataset",
     "pretrain",
@@ -35,6 +37,7 @@ _HOMES = {
     "evaluate": "mpp.evaluation",
     "figures": "mpp.viz.figures",
     "finetune": "mpp.finetuning",
+    "infer": "mpp.inference",
     "load": "mpp.weights",
     "open_dataset": "mpp.data.open",
     "pretrain": "mpp.train.pretrain",

@@ -17,6 +17,7 @@ COMMANDS = {
     "rollout": "step a system forward with a checkpoint",
     "evaluate": "scores by field, sample and lead time, persistence beside them",
     "figures": "pictures of a rollout or an evaluation file",
+    "infer": "what the numbers of the equation probably are, from frames alone",
     "inspect": "what a checkpoint is: fields, data, size, hash",
     "import-weights": "the authors' released MPP weights, any of the four sizes",
 }

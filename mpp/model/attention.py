@@ -51,7 +51,10 @@ class TimeAttention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(
-        self, tokens: Float[Tensor, "sample time *patch width"], cache: Cache | None = None, extra=None
+        self,
+        tokens: Float[Tensor, "sample time *patch width"],
+        cache: Cache | None = None,
+        extra=None,
     ) -> tuple[Float[Tensor, "sample time *patch width"], Cache]:
         """Attend over time; with a cache, its frames come before the ones given."""
         shape = tokens.shape
@@ -70,11 +73,19 @@ class TimeAttention(nn.Module):
         if extra is not None:
             number, known = extra[0][:, -1], extra[1][:, -1]
             n = tokens[0, 0].flatten(0, -2).shape[0]
-            more = rearrange(self.qkv(number), "b k (three h c) -> three b h k c", three=3, h=self.heads)
+            more = rearrange(
+                self.qkv(number), "b k (three h c) -> three b h k c", three=3, h=self.heads
+            )
             mk, mv = (x.repeat_interleave(n, 0) for x in (self.key_norm(more[1]), more[2]))
             allk, allv = torch.cat([key, mk], 2), torch.cat([value, mv], 2)
             open_ = torch.where(known, 0.0, -torch.inf).repeat_interleave(n, 0)[:, None, None]
-            bias = torch.cat([bias.expand(mk.shape[0], -1, -1, -1), open_.expand(-1, self.heads, query.shape[2], -1)], -1)
+            bias = torch.cat(
+                [
+                    bias.expand(mk.shape[0], -1, -1, -1),
+                    open_.expand(-1, self.heads, query.shape[2], -1),
+                ],
+                -1,
+            )
         mixed = functional.scaled_dot_product_attention(query, allk, allv, bias)
         mixed = rearrange(mixed, "(b n) h t c -> b t n (h c)", b=shape[0])
         keep = max(0, key.shape[2] - self.window + 1)

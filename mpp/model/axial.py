@@ -92,7 +92,9 @@ class Block(nn.Module):
             out = norm(tokens)
             return out if parts[0] is None else out * (1 + parts[place]) + parts[place + 1]
 
-        past, kept = self.time(normed(self.time_norm, 0), cache, extra if self.way == "time" else None)
+        past, kept = self.time(
+            normed(self.time_norm, 0), cache, extra if self.way == "time" else None
+        )
         tokens = tokens + past
         if self.way == "cross":
             shape, h = tokens.shape, self.heads
@@ -284,9 +286,7 @@ class AxialTransformer(Surrogate):
         tokens = self.norm(tokens)
         reading = self.numbers.read(tokens)
         change = self.readout[rank](tokens, fine, fields, values.shape[3:], batch.axes)
-        return values + to_change * change.to(to_change.dtype), State(
-            scales, caches, step, reading
-        )
+        return values + to_change * change.to(to_change.dtype), State(scales, caches, step, reading)
 
     def free_run(self, batch: Batch, given: int) -> Float[Tensor, "sample time field *space"]:
         """The frame after each frame of the batch, as `forward`, but fed with its own predictions.

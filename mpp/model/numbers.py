@@ -193,9 +193,7 @@ class Numbers(nn.Module):
         mean, spread = read.unbind(-1)
         return torch.stack([mean, nn.functional.softplus(spread).add(LEAST_VARIANCE).log()], -1)
 
-    def physical(
-        self, standard: Float[Tensor, "*shape name"]
-    ) -> Float[Tensor, "*shape name"]:
+    def physical(self, standard: Float[Tensor, "*shape name"]) -> Float[Tensor, "*shape name"]:
         """The inverse of `standard`: numbers in their own units."""
         moved = standard * self.spread + self.mean
         signed = moved.sign() * (self.size.log() + moved.abs().expm1().log()).exp()

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from mpp import schema
 from mpp.errors import InputError
 from mpp.viz.curves import curves, score_names, training_curve
+from mpp.viz.estimates import estimate_names, estimates
 from mpp.viz.panels import panels
 from mpp.viz.sheet import sheet
 from mpp.viz.style import save
 
-Kind = Literal["evaluation", "rollout", "runs"]
+Kind = Literal["evaluation", "inference", "rollout", "runs"]
 Format = Literal["png", "pdf"]
 Plan = dict[str, Callable[[], Figure]]
 
@@ -33,7 +34,7 @@ def figures(
     A rollout gives truth, prediction and error over lead times, a picture a field (the prediction
     alone where no truth is known); an evaluation gives error against lead time, a picture a score;
     other runs in the schema give a contact sheet a field; the ``metrics.csv`` of a training gives
-    its losses.
+    its losses; an inference gives its estimates.
 
     Args:
         source: A file, or a dataset in memory.
@@ -76,13 +77,15 @@ def figures(
 
 
 def kind(ds: xr.Dataset) -> Kind:
-    """What a dataset is: scores of an evaluation, a rollout, or other runs in the schema.
+    """What a dataset is: scores of an evaluation, estimates, a rollout, or other runs in the schema.
 
     Raises:
         InputError: None of them; with every departure from the schema.
     """
     if score_names(ds):
         return "evaluation"
+    if estimate_names(ds):
+        return "inference"
     problems = [problem for problem in schema.validate(ds) if problem.severity == "error"]
     if problems:
         raise InputError(
@@ -100,6 +103,8 @@ def _plan(source: xr.Dataset, sample: int) -> Plan:
         raise InputError(f"{source.encoding.get('source', 'dataset')}: {error}") from error
     if found == "evaluation":
         names, draw = score_names(source), lambda name: curves(source, name)
+    elif found == "inference":
+        return {"estimates": lambda: estimates(source)}
     elif found == "rollout":
         names, draw = schema.names(source), lambda name: panels(source, name, sample)
     else:
