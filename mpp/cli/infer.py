@@ -16,8 +16,8 @@ def parser() -> CommandParser:
     """Options of the command."""
     made = CommandParser(
         "infer",
-        "Estimate parameters such as a viscosity from the first frames of every run, with intervals "
-        "that are meant to hold nine true values in ten. A picture is written beside the file.",
+        "Estimate parameters such as a viscosity from the first frames of every run, with "
+        "intervals that are meant to hold nine true values in ten. A picture is written beside it.",
         "mpp infer --checkpoint demo/pretrained --data demo/data/gray_scott.nc --history 4 "
         "--out parameters.nc",
     )

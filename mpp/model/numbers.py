@@ -115,8 +115,13 @@ class Numbers(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.head = nn.Parameter(0.02 * torch.randn(count, 2, width))
         self.head_bias = nn.Parameter(torch.zeros(count, 2))
-        for name, value in vars(Transform()).items():
-            self.register_buffer(name, torch.tensor([value] * count))
+        start = Transform()
+        self.kind = nn.Buffer(torch.full((count,), start.kind))
+        self.size = nn.Buffer(torch.full((count,), start.size))
+        self.mean = nn.Buffer(torch.full((count,), start.mean))
+        self.spread = nn.Buffer(torch.full((count,), start.spread))
+        self.low = nn.Buffer(torch.full((count,), start.low))
+        self.high = nn.Buffer(torch.full((count,), start.high))
         self.reach = nn.Buffer(torch.full((count, history), NORMAL_REACH))
 
     @staticmethod

@@ -77,7 +77,7 @@ def figures(
 
 
 def kind(ds: xr.Dataset) -> Kind:
-    """What a dataset is: scores of an evaluation, estimates, a rollout, or other runs in the schema.
+    """What a dataset is: scores, estimates of numbers, a rollout, or other runs in the schema.
 
     Raises:
         InputError: None of them; with every departure from the schema.
