@@ -11,6 +11,7 @@ from mpp.data.splits import split_runs
 from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
+from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData, window_frames
 from mpp.train.finetune import FinetuningModule
 from mpp.train.fit import Precision, fit
@@ -88,6 +89,7 @@ def finetune(
             keep_best=True,
         )
     tuned = module.model
+    calibrate(tuned, data)
     tuned.card = {
         **{key: value for key, value in model.card.items() if key != "sha256"},
         "started_from": model.card.get("sha256", "not saved"),
@@ -97,6 +99,11 @@ def finetune(
             **model.card.get("fields", {}),
             **{field.name: field.attrs() for field in data.fields},
         },
+        "numbers": {
+            **model.card.get("numbers", {}),
+            **{field.name: field.attrs() for field in data.numbers()},
+        },
+        "system_numbers": {**model.card.get("system_numbers", {}), **data.system_numbers()},
         "donors": module.donors,
         "finetuning": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
     }

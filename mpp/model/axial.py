@@ -214,9 +214,16 @@ class AxialTransformer(Surrogate):
             row = self.names.index(name)
             self.value_scale[row], self.change_scale[row] = value, change
 
-    def set_numbers(self, transforms: Mapping[str, Transform]) -> None:
-        """Tell the model what its numbers are like over the training data."""
-        self.numbers.set_transforms(transforms)
+    def learn_numbers(self, transforms: Mapping[str, Transform]) -> None:
+        """Add the numbers that are new, and tell the model what they are like in its data.
+
+        The old ones keep their transforms, so that nothing that was learned of them moves; the
+        range in which they were seen grows.
+        """
+        new = [name for name in transforms if name not in self.numbers.seen]
+        self.numbers.grow(new)
+        self.numbers.set_transforms({name: transforms[name] for name in new})
+        self.numbers.widen(transforms)
 
     def grow(self, names: Sequence[str], donors: Mapping[str, str] | None = None) -> None:
         """Add rows for further field names; what the model says of the old ones stays the same.
@@ -242,7 +249,17 @@ class AxialTransformer(Surrogate):
 
     def forward(self, batch: Batch) -> Float[Tensor, "sample time field *space"]:
         """The frame after each frame of the batch, from that frame and those before it."""
-        return self.advance(batch, None)[0]
+        return self.predict(batch)[0]
+
+    def predict(
+        self, batch: Batch
+    ) -> tuple[Float[Tensor, "sample time field *space"], Float[Tensor, "sample time name two"]]:
+        """The frame after each frame, and what each frame and those before it say of the numbers.
+
+        The second is as `Numbers.read` gives it.
+        """
+        frames, state = self.advance(batch, None)
+        return frames, state.reading
 
     def advance(
         self, batch: Batch, state: State | None

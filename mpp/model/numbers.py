@@ -141,6 +141,19 @@ class Numbers(nn.Module):
             setattr(self, name, nn.Buffer(torch.cat([old, more])))
         self.names += tuple(new)
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Names of the numbers that some training data had."""
+        finite = self.low.isfinite().tolist()
+        return tuple(name for name, known in zip(self.names, finite, strict=True) if known)
+
+    def widen(self, transforms: Mapping[str, Transform]) -> None:
+        """Let the range of each number include that of further training data."""
+        for name, transform in transforms.items():
+            row = self.names.index(name)
+            self.low[row] = self.low[row].clamp(max=transform.low)
+            self.high[row] = self.high[row].clamp(min=transform.high)
+
     def set_transforms(self, transforms: Mapping[str, Transform]) -> None:
         """Tell it what the numbers are like over the training data."""
         for number, name in enumerate(self.names):

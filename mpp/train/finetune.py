@@ -51,6 +51,7 @@ class FinetuningModule(TrainingModule):
         self_donors = choose_donors(model, trial, scales)
         model.grow([field.name for field in data.fields], self_donors)
         model.set_scales(scales)
+        model.learn_numbers(data.transforms())
         super().__init__(
             model, lr, weight_decay, schedule=Trapezoid(warmup, decay), rollouts=rollouts
         )

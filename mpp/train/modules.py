@@ -16,6 +16,7 @@ from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import reading_loss
 from mpp.model.surrogate import Surrogate
 from mpp.train.datamodule import MixtureData
+from mpp.train.hiding import hide_numbers
 from mpp.train.loss import Loss, change_loss, rollout_loss
 from mpp.train.optimizer import MakeOptimizer, muon_adamw
 from mpp.train.schedule import Schedule, Trapezoid
@@ -26,21 +27,6 @@ ROLLED_OUT = 0.03
 
 READING = 0.03
 """Weight of the numbers read back against the frames."""
-
-
-def hide(batch: Batch) -> tuple[Batch, dict[str, Tensor]]:
-    """The batch with some numbers of some samples unknown, and those alone.
-
-    Of each sample all, none or a random half is hidden, each in a third of the samples.
-    """
-    share = torch.randint(3, (batch.samples,)) / 2
-    known, asked = {}, {}
-    for name, value in batch.parameters.items():
-        gone = (torch.rand(batch.samples) < share).to(value.device)
-        gone = gone.view(-1, *[1] * (value.ndim - 1))
-        known[name] = torch.where(gone, torch.nan, value)
-        asked[name] = torch.where(gone, value, torch.nan)
-    return replace(batch, parameters=known), asked
 
 
 class TrainingModule(L.LightningModule):
@@ -120,24 +106,23 @@ class TrainingModule(L.LightningModule):
         return late and batch.frames > 2 and self.trainer.fit_loop.total_batch_idx % 2 == 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        batch, asked = hide_numbers(batch)
         if self.rolls_out(batch):
             loss = self.rolled_out(batch)
             self.log("rollout_loss", loss, batch_size=batch.samples)
             return loss
-        if isinstance(self.model, AxialTransformer) and batch.parameters:
-            hidden, truth = hide(batch)
-            past = hidden.window(0, batch.frames - 1)
-            predicted, state = self.model.advance(past, None)
-            usual = self.data.usual(batch).change
-            loss = self.loss(predicted, batch.values, usual, batch.mask).mean()
-            asked = self.model.numbers.standard(replace(past, parameters=truth), None)
-            reading = reading_loss(state.reading, asked)
-            self.log("reading_loss", reading, batch_size=batch.samples)
-            loss = loss + READING * reading
+        past, error = batch.window(0, batch.frames - 1), None
+        if isinstance(self.model, AxialTransformer) and asked:
+            predicted, reading = self.model.predict(past)
+            truth = self.model.numbers.standard(replace(past, parameters=asked), None)
+            error = reading_loss(reading, truth)
+            self.log("reading_loss", error, batch_size=batch.samples)
         else:
-            loss = self.errors(batch, self.loss).mean()
+            predicted = self.model(past)
+        usual = self.data.usual(batch).change
+        loss = self.loss(predicted, batch.values, usual, batch.mask).mean()
         self.log("loss", loss, prog_bar=True, batch_size=batch.samples)
-        return loss
+        return loss if error is None else loss + READING * error
 
     def setup(self, stage: str) -> None:
         """Prepare one score a system; a NaN stays one, since a diverged model has no score."""

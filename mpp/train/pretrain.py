@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning as L
+import torch
 import xarray as xr
 
 from mpp import schema
@@ -100,8 +101,7 @@ def pretrain(
     data = MixtureData(training, validation, frames, batch_size, weights, seed, workers)
     if isinstance(surrogate, AxialTransformer):
         surrogate.set_scales(data.field_scales())
-        surrogate.numbers.grow([field.name for field in data.numbers()])
-        surrogate.set_numbers(data.transforms())
+        surrogate.learn_numbers(data.transforms())
         surrogate.checkpointing = checkpointing
     elif checkpointing:
         raise InputError(
@@ -109,6 +109,8 @@ def pretrain(
         )
     if compiled:
         surrogate.compile(fullgraph=True)
+        if isinstance(surrogate, AxialTransformer):  # which is trained through another method
+            surrogate.predict = torch.compile(surrogate.predict, fullgraph=True)
     module = TrainingModule(surrogate, lr, weight_decay, loss, optimizer, schedule, rollouts)
     surrogate.card = {
         "systems": list(data.systems),
@@ -133,6 +135,7 @@ def pretrain(
     }
     fit(module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume)
     if isinstance(surrogate, AxialTransformer):
+        vars(surrogate).pop("predict", None)  # a copy of the model would call this one's
         calibrate(surrogate, data)
     return surrogate.eval()
 
