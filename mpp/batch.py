@@ -4,7 +4,7 @@ A `Batch` holds windows of one system only, so that the fields, axes and boundar
 all of its samples. Its values are in physical units, always; models scale them inside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from mpp import schema
 from mpp.errors import InputError
 from mpp.fields import Field
+from mpp.units import factor
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,20 @@ class Batch:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same batch with every tensor on ``device``."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def in_units(self, units: Mapping[str, str]) -> Self:
+        """The same batch with its parameters in the given units, by name; the others stay.
+
+        Raises:
+            InputError: A unit that nothing is known of, or one that cannot become the other.
+        """
+        parameters, fields = dict(self.parameters), []
+        for item in self.parameter_fields:
+            want = units.get(item.name, item.units)
+            if want != item.units:
+                parameters[item.name] = parameters[item.name] * factor(item.name, item.units, want)
+            fields.append(replace(item, units=want))
+        return replace(self, parameters=parameters, parameter_fields=tuple(fields))
 
     @property
     def _kind(self) -> tuple[object, ...]:

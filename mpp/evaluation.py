@@ -192,6 +192,7 @@ def _forecast(
     if weights is not None:
         dtype = weights.dtype if weights.is_floating_point() else history.values.dtype
         history = _cast(history, dtype).to(weights.device)
+    history = history.in_units(model.number_units)
     training = model.training
     model.eval()
     try:

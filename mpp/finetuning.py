@@ -15,6 +15,7 @@ from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData, window_frames
 from mpp.train.finetune import FinetuningModule
 from mpp.train.fit import Precision, fit
+from mpp.units import in_units
 
 
 def finetune(
@@ -72,6 +73,7 @@ def finetune(
     L.seed_everything(seed, verbose=False)
     if validation is None:
         ds, validation = split_runs(ds, 0.2, seed, frames=model.history + 1)
+    ds, validation = (in_units(part, model.number_units) for part in (ds, validation))
     frames = window_frames(model, [ds, validation])
     data = MixtureData([ds], [validation], frames, batch_size, None, seed, workers)
     module = FinetuningModule(copy.deepcopy(model), data, lr, weight_decay)

@@ -48,6 +48,7 @@ def infer(
     schema.require_valid(history, "history")
     names = _names(model, history, parameters)
     batch = Batch.from_dataset(history.isel(time=slice(-model.history, None)))
+    batch = batch.in_units(model.number_units)
     require_finite(batch, "history")
     numbers = model.eval().numbers
     hidden = replace(
@@ -58,11 +59,10 @@ def infer(
     mean, sigma = reading[..., 0], (0.5 * reading[..., 1]).exp()
     half = sigma * numbers.reach[:, batch.frames - 1]
     found = {"": mean, "low_": mean - half, "high_": mean + half}
-    known = model.card.get("numbers", {})
     data: dict[str, xr.Variable | xr.DataArray] = {}
     for name in names:
         row = numbers.names.index(name)
-        attrs = Field(name, known.get(name, {}).get("units", "1"), role="parameter").attrs()
+        attrs = Field(name, model.number_units.get(name, "1"), role="parameter").attrs()
         for kind, value in found.items():
             values = numbers.physical(value)[:, row].cpu().numpy()
             data[f"{kind}{name}"] = xr.Variable(("sample",), values, attrs)

@@ -59,7 +59,8 @@ def rollout(
         )
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     frames = []
-    for done, frame in enumerate(model.eval().forecast(batch.to(device), steps), 1):
+    told = batch.in_units(model.number_units).to(device)
+    for done, frame in enumerate(model.eval().forecast(told, steps), 1):
         frames.append(frame.cpu())
         if progress is not None:
             progress(done)
@@ -71,7 +72,10 @@ def rollout(
     numbers = {name: history[name] for name in schema.names(history, "parameter")}
     steady = {name: value for name, value in numbers.items() if "time" not in value.dims}
     made_by = provenance(model, history, batch.frames)
-    return result.assign(steady).assign_attrs(**made_by, finite_steps=finite_steps(values))
+    outside = ", ".join(model.numbers_outside(told))
+    return result.assign(steady).assign_attrs(
+        **made_by, finite_steps=finite_steps(values), numbers_outside_training=outside or "none"
+    )
 
 
 def finite_steps(values: Float[Tensor, "sample time field *space"]) -> int:

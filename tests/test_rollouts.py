@@ -7,6 +7,7 @@ import xarray as xr
 
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
+from mpp.model.numbers import Transform
 from mpp.model.surrogate import Persistence, Surrogate
 from mpp.rollouts import rollout, with_truth
 from mpp.schema import example, names, validate
@@ -159,3 +160,20 @@ def test_truth_that_ends_too_early_is_refused():
     ds = example(frames=6)
     with pytest.raises(InputError, match="no frame at 6"):
         with_truth(rollout(Persistence(), ds.isel(time=slice(0, 5)), 3), ds)
+
+
+def test_laws_a_number_in_another_unit_gives_the_same_rollout_and_comes_back_as_it_was():
+    torch.manual_seed(0)
+    model = AxialTransformer(("tracer", "velocity_x"), 4, 16, 2, 1, 8, coarse=2)
+    model.learn_numbers({"diffusivity": Transform.fit(np.array([0.05, 0.4]))})
+    model.card = {"numbers": {"diffusivity": {"units": "m2 s-1"}}}
+    torch.nn.init.normal_(model.numbers.direction)
+    history = example((8, 8))
+    small = history.assign(diffusivity=1e4 * history["diffusivity"])
+    small["diffusivity"].attrs = {**history["diffusivity"].attrs, "units": "cm2 s-1"}
+    one, other = (rollout(model, ds, 2) for ds in (history, small))
+    np.testing.assert_allclose(one["tracer"], other["tracer"], rtol=1e-5)
+    xr.testing.assert_identical(other["diffusivity"], small["diffusivity"])
+    assert one.attrs["numbers_outside_training"] == "none"
+    far = history.assign(diffusivity=10 * history["diffusivity"])
+    assert rollout(model, far, 1).attrs["numbers_outside_training"] == "diffusivity"

@@ -38,7 +38,12 @@ def run(arguments: argparse.Namespace) -> None:
     found = describe(arguments.checkpoint)
     model = load(arguments.checkpoint)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    facts = {"parameters": parameters, "history": model.history, "patch": list(model.patch)}
+    facts = {
+        "parameters": parameters,
+        "history": model.history,
+        "patch": list(model.patch),
+        "number_ranges": model.number_ranges,
+    }
     if arguments.json:
         sys.stdout.write(json.dumps({**found, **facts}, indent=2) + "\n")
         return
@@ -46,6 +51,9 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(_summary(found, facts))
     console.print()
     console.print(_fields(found))
+    if model.number_ranges:
+        console.print()
+        console.print(_numbers(found, model.number_ranges))
 
 
 def _summary(found: dict[str, Any], facts: dict[str, Any]) -> "Table":
@@ -54,7 +62,7 @@ def _summary(found: dict[str, Any], facts: dict[str, Any]) -> "Table":
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    shown = {"names", "history", "fine", "coarse", "levels"}
+    shown = {"names", "history", "fine", "coarse", "levels", "numbers"}
     shape = {key: value for key, value in found["arguments"].items() if key not in shown}
     frames = "frame" if facts["history"] == 1 else "frames"
     table.add_row("model", found["model"])
@@ -65,7 +73,7 @@ def _summary(found: dict[str, Any], facts: dict[str, Any]) -> "Table":
         table.add_row("patch", f"{patch} points a token along each axis")
     table.add_row("shape", _readable(shape))
     card = found["card"]
-    later = [key for key in card if key not in (*FIRST, "fields")]
+    later = [key for key in card if key not in (*FIRST, "fields", "numbers", "system_numbers")]
     for key in [key for key in FIRST if key in card] + later:
         table.add_row(key.replace("_", " "), _readable(card[key]))
     table.add_row("sha256", found["sha256"])
@@ -90,6 +98,21 @@ def _fields(found: dict[str, Any]) -> "Table":
             has = [system for system, rows in by_system.items() if name in rows]
             row.append(", ".join(f"{system} {by_system[system][name]}" for system in has))
         table.add_row(*row)
+    return table
+
+
+def _numbers(found: dict[str, Any], ranges: dict[str, tuple[float, float]]) -> "Table":
+    """A row for each number of the equation, with the values that it had in training."""
+    from rich.table import Table
+
+    card = found["card"]
+    table = Table(box=None, pad_edge=False, header_style="bold cyan", padding=(0, 2, 0, 0))
+    for title in ("number", "units", "in training", "systems"):
+        table.add_column(title, overflow="fold")
+    for name, (low, high) in ranges.items():
+        units = card.get("numbers", {}).get(name, {}).get("units", "not told")
+        owners = [s for s, names in card.get("system_numbers", {}).items() if name in names]
+        table.add_row(name, units, f"{low:.3g} to {high:.3g}", ", ".join(owners) or "every")
     return table
 
 

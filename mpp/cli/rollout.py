@@ -62,6 +62,13 @@ def run(arguments: argparse.Namespace) -> None:
     if history + arguments.steps <= available:
         predicted = with_truth(predicted, ds)
     write(predicted, out, overwrite=arguments.overwrite)
+    outside = predicted.attrs["numbers_outside_training"]
+    if outside != "none":
+        Console(stderr=True).print(
+            f"mpp rollout: {outside}: beyond the values that the model was trained on; see mpp "
+            "inspect",
+            soft_wrap=True,
+        )
     finite = predicted.attrs["finite_steps"]
     if finite < arguments.steps:
         Console(stderr=True).print(

@@ -203,6 +203,16 @@ class AxialTransformer(Surrogate):
         """Twice the history: half of the targets are then predicted from a window that has slid."""
         return 2 * self.history
 
+    def numbers_outside(self, batch: Batch) -> tuple[str, ...]:
+        return self.numbers.outside(batch)
+
+    @property
+    def number_ranges(self) -> dict[str, tuple[float, float]]:
+        numbers = self.numbers
+        ends = zip(numbers.low.tolist(), numbers.high.tolist(), strict=True)
+        every = zip(numbers.names, ends, strict=True)
+        return {name: pair for name, pair in every if name in numbers.seen}
+
     @property
     def arguments(self) -> dict[str, Any]:
         numbers = [name for name in self.numbers.names if name != TIME_STEP]

@@ -38,6 +38,21 @@ class Surrogate(nn.Module):
         """Points of a token along each axis, one number for each size of token there is."""
         return ()
 
+    def numbers_outside(self, batch: Batch) -> tuple[str, ...]:
+        """Names of the batch's numbers of the equation that leave their range in training."""
+        return ()
+
+    @property
+    def number_ranges(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest value in training of each number of the equation that it takes."""
+        return {}
+
+    @property
+    def number_units(self) -> dict[str, str]:
+        """Units of the numbers of the equation that the model was trained on, by name."""
+        known = self.card.get("numbers", {})
+        return {name: str(attrs.get("units", "1")) for name, attrs in known.items()}
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model again, as JSON can hold them."""

@@ -20,6 +20,7 @@ from mpp.train.loss import Loss, change_loss
 from mpp.train.modules import TrainingModule
 from mpp.train.optimizer import MakeOptimizer, muon_adamw
 from mpp.train.schedule import Schedule
+from mpp.units import in_units
 
 
 def pretrain(
@@ -89,6 +90,10 @@ def pretrain(
             f"the datasets' systems are {', '.join(systems)}; give each its own name in the "
             "attribute 'system', or join runs of one system into one dataset"
         )
+    units: dict[str, str] = {}
+    for ds in datasets:  # a number that several systems share is learned in the unit of the first
+        units = {**{f.name: f.units for f in schema.fields(ds, "parameter")}, **units}
+    datasets = [in_units(ds, units) for ds in datasets]
     L.seed_everything(seed, verbose=False)
     fields = vocabulary(datasets)
     surrogate = model([field.name for field in fields])

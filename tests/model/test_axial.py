@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from mpp import schema
 from mpp.batch import Batch
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
+from mpp.model.numbers import Transform
 
 
 @pytest.fixture
@@ -126,3 +128,77 @@ def test_a_number_of_axes_without_weights_is_refused(history, ranks, known):
 def test_a_shape_that_cannot_be_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         AxialTransformer(["tracer"], **options)
+
+
+@pytest.fixture
+def numbered(history) -> AxialTransformer:
+    """It was trained on two numbers, of which the example holds one."""
+    torch.manual_seed(0)
+    model = AxialTransformer(history.names, history=5, width=16, heads=2, depth=2).eval()
+    span = Transform.fit(np.array([0.05, 0.4]))
+    model.learn_numbers({"diffusivity": span, "speed": span})
+    for weight in model.parameters():  # a start at zero hides what a number would do
+        torch.nn.init.normal_(weight, std=0.1)
+    return model
+
+
+def with_numbers(batch: Batch, **values: float) -> Batch:
+    return replace(batch, parameters={k: torch.full((2,), v) for k, v in values.items()})
+
+
+@torch.inference_mode()
+def test_laws_a_number_matters_and_a_masked_one_is_as_none(numbered, history):
+    nothing, masked = with_numbers(history), with_numbers(history, diffusivity=torch.nan)
+    assert torch.equal(numbered(nothing), numbered(masked))
+    low, high = (numbered(with_numbers(history, diffusivity=d)) for d in (0.1, 0.3))
+    assert (low - high).abs().max() > 1e-4 * high.std()
+    assert (low - numbered(nothing)).abs().max() > 1e-4 * high.std()
+
+
+@torch.inference_mode()
+def test_laws_a_number_of_one_sample_moves_no_other(numbered, history):
+    both = with_numbers(history, diffusivity=0.1)
+    other = replace(both, parameters={"diffusivity": torch.tensor([0.1, 0.3])})
+    one, two = numbered(both), numbered(other)
+    assert torch.equal(one[0], two[0])
+    assert not torch.equal(one[1], two[1])
+
+
+@torch.inference_mode()
+def test_laws_the_order_of_numbers_does_not_matter(numbered, history):
+    one = with_numbers(history, diffusivity=0.1, speed=0.2)
+    other = with_numbers(history, speed=0.2, diffusivity=0.1)
+    assert torch.equal(numbered(one), numbered(other))
+
+
+@torch.inference_mode()
+def test_laws_a_model_that_learns_a_new_number_answers_as_before(numbered, history):
+    told = with_numbers(history, diffusivity=0.1, gravity=9.8)
+    before, read = numbered.predict(told)
+    numbered.learn_numbers({"gravity": Transform.fit(np.array([1.0, 2.0]))})
+    known = with_numbers(history, diffusivity=0.1)
+    after, reads = numbered.predict(known)
+    assert torch.equal(before, after)
+    assert torch.equal(read, reads[:, :, :-1])
+    # The new one matters, before any training, by its random direction.
+    assert not torch.equal(numbered(told), after)
+
+
+def test_laws_what_was_learned_of_a_number_stays_and_its_range_grows(numbered, history):
+    told = with_numbers(history, diffusivity=0.1)
+    with torch.inference_mode():
+        before = numbered(told)
+        numbered.learn_numbers({"diffusivity": Transform.fit(np.array([0.01, 0.1]))})
+        assert torch.equal(before, numbered(told))
+    assert numbered.number_ranges["diffusivity"] == pytest.approx((0.01, 0.4))
+    assert numbered.numbers_outside(with_numbers(history, diffusivity=0.5)) == ("diffusivity",)
+    assert numbered.numbers_outside(told) == ()
+
+
+@torch.inference_mode()
+def test_laws_a_cached_rollout_knows_its_numbers_at_every_step(numbered, history):
+    told = with_numbers(history.window(0, 2), diffusivity=0.1)
+    cached = torch.stack(list(numbered.forecast(told, 3)), 1)
+    for _ in range(3):
+        told = told.extend(numbered(told)[:, -1:])
+    torch.testing.assert_close(cached, told.values[:, 2:], rtol=1e-5, atol=1e-5)

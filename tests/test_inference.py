@@ -1,0 +1,91 @@
+"""Laws of inference: numbers with intervals, from frames and the numbers that are not asked for."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from mpp.errors import InputError
+from mpp.inference import infer
+from mpp.model.axial import AxialTransformer
+from mpp.model.numbers import NORMAL_REACH, Transform
+from mpp.model.surrogate import Persistence
+from mpp.schema import example
+
+
+@pytest.fixture
+def model():
+    """Random weights; it knows one number that the example holds and one that it does not."""
+    torch.manual_seed(0)
+    made = AxialTransformer(("tracer", "velocity_x"), 4, 16, 2, 1, 8, coarse=2)
+    made.learn_numbers(
+        {
+            "diffusivity": Transform.fit(np.array([0.01, 1.0])),
+            "speed": Transform.fit(np.array([1.0, 2.0])),
+        }
+    )
+    with torch.no_grad():
+        made.numbers.head.normal_()
+        made.numbers.direction.normal_()
+    made.card = {"numbers": {"diffusivity": {"units": "m2 s-1"}, "speed": {"units": "m s-1"}}}
+    return made
+
+
+@pytest.fixture
+def history():
+    return example((8, 8), samples=3, frames=4)
+
+
+def test_an_estimate_lies_in_its_interval_in_its_own_unit(model, history):
+    found = infer(model, history)
+    assert set(found) == {f"{kind}diffusivity" for kind in ("", "low_", "high_", "truth_")}
+    assert found["diffusivity"].attrs["units"] == "m2 s-1"
+    assert found.attrs["history_frames"] == 4
+    assert (found["low_diffusivity"] < found["diffusivity"]).all()
+    assert (found["diffusivity"] < found["high_diffusivity"]).all()
+    np.testing.assert_allclose(found["truth_diffusivity"], history["diffusivity"], rtol=1e-6)
+
+
+def test_the_interval_is_that_of_a_normal_distribution_until_it_is_calibrated(model, history):
+    found = infer(model, history)
+    model.numbers.reach[model.numbers.names.index("diffusivity"), 3] = 2 * NORMAL_REACH
+    wider = infer(model, history)
+    # The transform is a logarithm, so that the ratio of the ends is what doubles.
+    ratios = [np.log(x["high_diffusivity"] / x["low_diffusivity"]) for x in (found, wider)]
+    np.testing.assert_allclose(ratios[1], 2 * ratios[0], rtol=1e-4)
+
+
+def test_laws_what_is_asked_for_is_not_looked_at_and_the_rest_is(model, history):
+    other = history.assign(diffusivity=2 * history["diffusivity"])
+    asked = [infer(model, ds)["diffusivity"] for ds in (history, other)]
+    xr.testing.assert_identical(*asked)
+    told = [infer(model, ds, ["speed"])["speed"] for ds in (history, other)]
+    assert abs(told[0] - told[1]).max() > 1e-4
+
+
+def test_fewer_frames_have_an_interval_of_their_own(model, history):
+    model.numbers.reach[:, 0] = 3.0
+    assert infer(model, history.isel(time=slice(0, 1))).attrs["history_frames"] == 1
+    one, four = (infer(model, history.isel(time=slice(0, n))) for n in (1, 4))
+    assert not np.allclose(one["high_diffusivity"], four["high_diffusivity"])
+
+
+def test_a_system_seen_in_training_brings_its_numbers(model, history):
+    model.card["system_numbers"] = {"example": ["speed"]}
+    assert "speed" in infer(model, history.drop_vars("diffusivity"))
+
+
+@pytest.mark.parametrize("names", [["viscosity"], ["diffusivity", "viscosity"]])
+def test_an_unknown_number_is_named(model, history, names):
+    with pytest.raises(InputError, match="viscosity"):
+        infer(model, history, names)
+
+
+def test_a_system_without_numbers_has_none_to_estimate(model, history):
+    with pytest.raises(InputError, match="name some"):
+        infer(model, history.drop_vars("diffusivity"))
+
+
+def test_a_model_that_reads_no_numbers_is_refused(history):
+    with pytest.raises(InputError, match="Persistence"):
+        infer(Persistence(), history)
