@@ -133,6 +133,7 @@ class Numbers(nn.Module):
         new = [name for name in names if name not in self.names]
         rows: list[int | None] = [None] * len(new)
         self.direction = nn.Parameter(grown(self.direction, rows, self._start))
+        self.label = nn.Parameter(grown(self.label, rows, self._start))
         for name in ("offset", "head", "head_bias"):
             setattr(self, name, nn.Parameter(grown(getattr(self, name), rows, torch.zeros)))
         for name, value in {**vars(Transform()), "reach": NORMAL_REACH}.items():

@@ -26,7 +26,7 @@ def test_estimates_stand_against_the_truth_with_the_share_that_is_held():
     figure = estimates(inference())
     (axes,) = figure.axes
     assert "80%" in axes.get_title()
-    assert axes.get_xlabel() == "true: viscosity (m2 s-1)"
+    assert axes.get_xlabel() == "true: viscosity (m² s⁻¹)"
     assert "4 frames" in figure.get_suptitle()
     points = axes.lines[0]
     np.testing.assert_allclose(points.get_xdata(), np.linspace(1.0, 2.0, 10))
