@@ -39,7 +39,7 @@ class Shape:
     )
     default: dict[str, Any] = field(
         default_factory=lambda: {
-            "width": 368, "heads": 4, "depth": 3, "hidden": 64, "fine": 4, "coarse": 4
+            "width": 312, "heads": 4, "depth": 3, "hidden": 64, "fine": 4, "coarse": 8
         }
     )  # fmt: skip
 
