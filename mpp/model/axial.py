@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from mpp.batch import Axis, Batch, FieldScales
 from mpp.errors import InputError, require_at_least
 from mpp.model.attention import AxialAttention, Cache, TimeAttention
+from mpp.model.norm import quiet_norm
 from mpp.model.numbers import TimeStepEmbedding
 from mpp.model.scales import RunningScales
 from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, Patches, grown
@@ -52,11 +53,11 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
-        self.time_norm = nn.LayerNorm(width)
+        self.time_norm = quiet_norm(width)
         self.time = TimeAttention(width, heads, window)
-        self.space_norm = nn.LayerNorm(width)
+        self.space_norm = quiet_norm(width)
         self.space = AxialAttention(width, heads)
-        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_norm = quiet_norm(width)
         self.mlp_in = nn.Linear(width, 4 * width)
         self.mlp_out = nn.Linear(4 * width, width)
 
@@ -106,7 +107,7 @@ class AxialTransformer(Surrogate):
         width: int = 128,
         heads: int = 4,
         depth: int = 3,
-        hidden: int = 64,
+        hidden: int = 32,
         fine: int = 2,
         coarse: int = 4,
         levels: int = 1,
@@ -152,7 +153,7 @@ class AxialTransformer(Surrogate):
         self.no_change = nn.Parameter(torch.zeros(width))
         self.speed = nn.Parameter(torch.zeros(len(self.names), width))
         self.blocks = nn.ModuleList(Block(width, heads, history) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
+        self.norm = quiet_norm(width)
         self.value_scale = nn.Buffer(torch.ones(count))
         self.change_scale = nn.Buffer(torch.ones(count))
 
