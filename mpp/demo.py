@@ -50,7 +50,7 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of the demo; the defaults take about ten minutes on two cores.
+    """Sizes of the demo; the defaults take about eight minutes on two cores.
 
     Args:
         trajectories: Runs of each pretraining system.
