@@ -17,15 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 
-def options(description: str | None) -> argparse.ArgumentParser:
-    """The options that the benchmarks of models share."""
+def options(description: str | None, windows: int) -> argparse.ArgumentParser:
+    """The options that the benchmarks of models share, and how many windows a batch has."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--json", metavar="FILE", help="write JSON there, - for standard output")
     add("--rounds", type=int, default=7, help="timed rounds (default 7)")
-    add("--windows", type=int, default=1, help="windows in a batch, of both models (default 1)")
+    about = f"windows in a batch, of both models (default {windows})"
+    add("--windows", type=int, default=windows, help=about)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     add(
         "--precision",

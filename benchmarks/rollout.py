@@ -86,7 +86,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure as the arguments say."""
-    parser = options(__doc__)
+    parser = options(__doc__, windows=4)
     parser.add_argument(
         "--steps", type=int, nargs="+", default=[16, 64], help="lengths (default 16 64)"
     )

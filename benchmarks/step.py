@@ -4,7 +4,7 @@ The published model trains as its authors wrote it: float32, every frame decoded
 error of the last one, AdamW. The default model trains as `mpp pretrain` does: the change loss on
 every frame, Muon with AdamW. Both take turns in one process; memory is measured in one each.
 
-example: python benchmarks/step.py --windows 4 --json step.json
+example: python benchmarks/step.py --json step.json
 """
 
 import argparse
@@ -176,7 +176,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure as the arguments say."""
-    parser = options(__doc__)
+    parser = options(__doc__, windows=8)
     arguments = parser.parse_args()
     prepare(parser, arguments)
     write(measure(arguments), arguments.json)

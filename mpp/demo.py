@@ -50,7 +50,7 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of the demo; the defaults take about ten minutes on two cores.
+    """Sizes of the demo; the defaults take about eight minutes on two cores.
 
     Args:
         trajectories: Runs of each pretraining system.
@@ -67,7 +67,7 @@ class Plan:
     runs: int = 4
     test_runs: int = 8
     resolution: int = 64
-    pretrain_steps: int = 450
+    pretrain_steps: int = 600
     finetune_steps: int = 75
     lead: int = 20
     seed: int = 0

@@ -24,7 +24,7 @@ OPTIONS = {"max_steps": 2, "batch_size": 4, "validate_every": 1}
 @pytest.fixture
 def model() -> AxialTransformer:
     torch.manual_seed(0)
-    made = AxialTransformer(("tracer", "velocity_x"), 3, 16, 2, 1, 8, coarse=2)
+    made = AxialTransformer(("tracer", "velocity_x"), 3, 16, 2, 1, 8, fine=2, coarse=2)
     made.card = {"fields": {"tracer": {"units": "kg m-3"}}, "systems": ["example"]}
     return made.eval()
 

@@ -17,7 +17,9 @@ from mpp.weights import describe, load, save
 
 def tiny(**options) -> AxialTransformer:
     torch.manual_seed(0)
-    chosen = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8, "coarse": 2}
+    chosen = {
+        "history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8, "fine": 2, "coarse": 2
+    }  # fmt: skip
     return AxialTransformer(("tracer", "velocity_x"), **{**chosen, **options}).eval()
 
 

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from mpp.batch import Axis, Batch, FieldScales
 from mpp.errors import InputError, require_at_least
 from mpp.model.attention import AxialAttention, Cache, TimeAttention
+from mpp.model.norm import quiet_norm
 from mpp.model.numbers import TIME_STEP, Numbers, Transform
 from mpp.model.scales import RunningScales
 from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, Patches, grown
@@ -66,11 +67,11 @@ class Block(nn.Module):
             self.modulate = nn.Linear(width, 6 * width)
             nn.init.zeros_(self.modulate.weight)
             nn.init.zeros_(self.modulate.bias)
-        self.time_norm = nn.LayerNorm(width)
+        self.time_norm = quiet_norm(width)
         self.time = TimeAttention(width, heads, window)
-        self.space_norm = nn.LayerNorm(width)
+        self.space_norm = quiet_norm(width)
         self.space = AxialAttention(width, heads)
-        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_norm = quiet_norm(width)
         self.mlp_in = nn.Linear(width, 4 * width)
         self.mlp_out = nn.Linear(4 * width, width)
 
@@ -146,8 +147,8 @@ class AxialTransformer(Surrogate):
         heads: int = 4,
         depth: int = 3,
         hidden: int = 64,
-        fine: int = 2,
-        coarse: int = 4,
+        fine: int = 4,
+        coarse: int = 2,
         levels: int = 1,
         local_in: int = 1,
         local_out: int = 2,
@@ -194,7 +195,7 @@ class AxialTransformer(Surrogate):
         self.no_change = nn.Parameter(torch.zeros(width))
         self.speed = nn.Parameter(torch.zeros(len(self.names), width))
         self.blocks = nn.ModuleList(Block(width, heads, history, way) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
+        self.norm = quiet_norm(width)
         self.value_scale = nn.Buffer(torch.ones(count))
         self.change_scale = nn.Buffer(torch.ones(count))
 

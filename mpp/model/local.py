@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mpp.batch import Axis
+from mpp.model.norm import quiet_norm
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -30,7 +31,7 @@ class LocalBlock(nn.Module):
     def __init__(self, rank: int, hidden: int) -> None:
         super().__init__()
         inner = max(1, hidden // 2)
-        self.norm = nn.LayerNorm(hidden)
+        self.norm = quiet_norm(hidden)
         self.near = CONVOLUTIONS[rank](hidden, inner, kernel_size=3)
         self.out = nn.Linear(inner, hidden)
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from mpp.batch import Axis
 from mpp.model.local import LocalBlock
+from mpp.model.norm import quiet_norm
 from mpp.model.patches import crop, pad, patch, unpatch
 from mpp.schema import BOUNDARY_KINDS
 
@@ -132,7 +133,7 @@ class FieldReadout(nn.Module):
         self.local = nn.ModuleList(LocalBlock(rank, hidden) for _ in range(local))
         # Bounds what can be read, whatever comes in: a rollout that has gone astray grows by steps
         # of a limited size and not exponentially.
-        self.norm = nn.LayerNorm(hidden)
+        self.norm = quiet_norm(hidden)
         self.rows = nn.Parameter(self._start(vocabulary, patches.fine**rank, hidden))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 

@@ -14,6 +14,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
 from mpp.fields import Field
+from mpp.files import written_beside
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -135,10 +136,6 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure beside ``path`` and rename it; equal figures give equal bytes."""
     date = {"CreationDate": None, "ModDate": None} if path.suffix == ".pdf" else {"Software": None}
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    try:
+    with written_beside(path) as unfinished:
         figure.savefig(unfinished, metadata=date)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path

@@ -14,7 +14,7 @@ from mpp.weights import save
 @pytest.fixture
 def checkpoint(tmp_path):
     torch.manual_seed(0)
-    made = AxialTransformer(("tracer", "velocity_x"), 3, 16, 2, 1, 8, coarse=2)
+    made = AxialTransformer(("tracer", "velocity_x"), 3, 16, 2, 1, 8, fine=2, coarse=2)
     made.card = {
         "systems": ["example"],
         "fields": {

@@ -14,7 +14,7 @@ from mpp.train import modules
 from mpp.weights import describe, load
 
 ROOT = Path(__file__).parents[2]
-TINY = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8, "coarse": 2}
+TINY = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8, "fine": 2, "coarse": 2}
 
 
 @pytest.fixture

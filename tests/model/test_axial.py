@@ -83,7 +83,7 @@ def test_laws_a_grid_of_more_than_16_tokens_takes_larger_ones_and_rolls_by_them(
     noise = torch.randn(batch.values.shape, generator=torch.Generator().manual_seed(0))
     batch = replace(batch, values=batch.values + noise)
     torch.manual_seed(0)
-    model = AxialTransformer(batch.names, width=16, heads=2, depth=1, hidden=8, coarse=1, levels=2)
+    model = AxialTransformer(batch.names, 8, 16, 2, 1, 8, fine=2, coarse=1, levels=2)
     for shift in (2, 4):
         rolled = model(replace(batch, values=batch.values.roll(shift, 3)))
         equal = torch.allclose(rolled, model(batch).roll(shift, 3), rtol=1e-4, atol=1e-4)
