@@ -91,7 +91,6 @@ def finetune(
             keep_best=True,
         )
     tuned = module.model
-    calibrate(tuned, data)
     tuned.card = {
         **{key: value for key, value in model.card.items() if key != "sha256"},
         "started_from": model.card.get("sha256", "not saved"),
@@ -106,6 +105,7 @@ def finetune(
             **{field.name: field.attrs() for field in data.numbers()},
         },
         "system_numbers": {**model.card.get("system_numbers", {}), **data.system_numbers()},
+        "calibration": {**model.card.get("calibration", {}), **calibrate(tuned, data)},
         "donors": module.donors,
         "finetuning": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
     }

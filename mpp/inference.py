@@ -13,7 +13,7 @@ from mpp.data.windows import require_finite
 from mpp.errors import InputError
 from mpp.fields import Field
 from mpp.model.axial import AxialTransformer
-from mpp.model.numbers import COVERAGE, TIME_STEP
+from mpp.model.numbers import COVERAGE, NORMAL_REACH, TIME_STEP
 from mpp.model.surrogate import Surrogate
 
 
@@ -28,8 +28,9 @@ def infer(
     Args:
         model: A model that was trained on data with these numbers.
         history: Past frames in the schema; the last ``model.history`` are looked at.
-        parameters: Names to estimate; all that the model knows and that the system has been seen
-            with, or that the history holds, when left out.
+        parameters: Names to estimate, of which ``time_step`` may be one; when left out, all numbers
+            of the equation that the model knows and that the system has been seen with, or that the
+            history holds.
 
     Returns:
         For each name, over ``sample``: ``NAME`` (the median), ``low_NAME`` and ``high_NAME`` (an
@@ -51,32 +52,52 @@ def infer(
     batch = batch.in_units(model.number_units)
     require_finite(batch, "history")
     numbers = model.eval().numbers
-    hidden = replace(
-        batch, parameters={n: v for n, v in batch.parameters.items() if n not in names}
-    )
+    told = {name: value for name, value in batch.parameters.items() if name not in names}
+    hidden = replace(batch, parameters=told, timed=batch.timed and TIME_STEP not in names)
     with torch.inference_mode():
         reading = model.advance(hidden, None)[1].reading[:, -1]
     mean, sigma = reading[..., 0], (0.5 * reading[..., 1]).exp()
-    half = sigma * numbers.reach[:, batch.frames - 1]
-    found = {"": mean, "low_": mean - half, "high_": mean + half}
     data: dict[str, xr.Variable | xr.DataArray] = {}
+    calibrated = []
     for name in names:
         row = numbers.names.index(name)
-        attrs = Field(name, model.number_units.get(name, "1"), role="parameter").attrs()
+        reach, windows = _reach(model, batch.system, name, batch.frames)
+        calibrated.append(f"{name}: {windows}")
+        half = reach * sigma
+        found = {"": mean, "low_": mean - half, "high_": mean + half}
+        units = batch.time_units if name == TIME_STEP else model.number_units.get(name, "1")
+        attrs = Field(name, units, role="parameter").attrs()
         for kind, value in found.items():
             values = numbers.physical(value)[:, row].cpu().numpy()
             data[f"{kind}{name}"] = xr.Variable(("sample",), values, attrs)
-        if name in batch.parameters:
-            truth = _last(batch.parameters[name]).numpy()
-            data[f"truth_{name}"] = xr.Variable(("sample",), truth, attrs)
+        true = batch.step if name == TIME_STEP else batch.parameters.get(name)
+        if true is not None:
+            data[f"truth_{name}"] = xr.Variable(("sample",), _last(true).numpy(), attrs)
     kept = {key: value for key, value in history.attrs.items() if key in ("system", "source")}
-    return xr.Dataset(data, attrs={**kept, "coverage": COVERAGE, "history_frames": batch.frames})
+    made = {"coverage": COVERAGE, "history_frames": batch.frames}
+    return xr.Dataset(data, attrs={**kept, **made, "calibration": "; ".join(calibrated)})
+
+
+def _reach(model: AxialTransformer, system: str, name: str, frames: int) -> tuple[float, str]:
+    """Half the width of an interval in standard deviations read, and what it was calibrated on.
+
+    A system that the model was not trained on gets the widest of those that have the number.
+    """
+    every = model.card.get("calibration", {})
+    having = {key: numbers[name] for key, numbers in every.items() if name in numbers}
+    if not having:
+        return NORMAL_REACH, "not calibrated"
+    if system in having:
+        having = {system: having[system]}
+    reaches = {key: found["reach"][min(frames, len(found["reach"])) - 1] for key, found in having.items()}
+    widest = max(reaches, key=lambda key: reaches[key])
+    return reaches[widest], f"{having[widest]['windows']} windows of {widest}"
 
 
 def _names(
     model: AxialTransformer, history: xr.Dataset, wanted: Sequence[str] | None
 ) -> tuple[str, ...]:
-    known = [name for name in model.numbers.names if name != TIME_STEP]
+    known = model.numbers.seen
     if wanted is None:
         seen = model.card.get("system_numbers", {}).get(schema.system(history))
         wanted = [n for n in known if n in (seen or schema.names(history, "parameter"))]

@@ -48,11 +48,19 @@ def test_an_estimate_lies_in_its_interval_in_its_own_unit(model, history):
 
 def test_the_interval_is_that_of_a_normal_distribution_until_it_is_calibrated(model, history):
     found = infer(model, history)
-    model.numbers.reach[model.numbers.names.index("diffusivity"), 3] = 2 * NORMAL_REACH
+    assert found.attrs["calibration"] == "diffusivity: not calibrated"
+    wide, narrow = ({"diffusivity": {"windows": 9, "reach": [r] * 3 + [2 * r]}} for r in (1.0, 0.1))
+    wide["diffusivity"]["reach"][3] = 2 * NORMAL_REACH
+    model.card["calibration"] = {"example": wide}
     wider = infer(model, history)
     # The transform is a logarithm, so that the ratio of the ends is what doubles.
     ratios = [np.log(x["high_diffusivity"] / x["low_diffusivity"]) for x in (found, wider)]
     np.testing.assert_allclose(ratios[1], 2 * ratios[0], rtol=1e-4)
+    # Of systems that it was not calibrated on, the widest counts.
+    model.card["calibration"] = {"other": narrow, "another": wide}
+    new = infer(model, history)
+    xr.testing.assert_equal(new, wider)
+    assert new.attrs["calibration"] == "diffusivity: 9 windows of another"
 
 
 def test_laws_what_is_asked_for_is_not_looked_at_and_the_rest_is(model, history):
@@ -64,10 +72,24 @@ def test_laws_what_is_asked_for_is_not_looked_at_and_the_rest_is(model, history)
 
 
 def test_fewer_frames_have_an_interval_of_their_own(model, history):
-    model.numbers.reach[:, 0] = 3.0
-    assert infer(model, history.isel(time=slice(0, 1))).attrs["history_frames"] == 1
-    one, four = (infer(model, history.isel(time=slice(0, n))) for n in (1, 4))
-    assert not np.allclose(one["high_diffusivity"], four["high_diffusivity"])
+    report = {"windows": 9, "reach": [3.0, 1.0, 1.0, 1.0]}
+    model.card["calibration"] = {"example": {"diffusivity": report}}
+    found = {n: infer(model, history.isel(time=slice(0, n))) for n in (1, 4)}
+    assert {n: ds.attrs["history_frames"] for n, ds in found.items()} == {1: 1, 4: 4}
+    report["reach"] = [1.0] * 4
+    again = {n: infer(model, history.isel(time=slice(0, n))) for n in (1, 4)}
+    assert (again[1]["high_diffusivity"] < found[1]["high_diffusivity"]).all()
+    xr.testing.assert_identical(again[4], found[4])
+
+
+def test_the_time_between_frames_is_a_number_like_others(model, history):
+    model.learn_numbers({"time_step": Transform.fit(np.array([0.01, 1.0]))})
+    found = infer(model, history, ["time_step"])
+    step = float(history["time"][1] - history["time"][0])
+    np.testing.assert_allclose(found["truth_time_step"], step, rtol=1e-6)
+    assert found["time_step"].attrs["units"] == history["time"].attrs["units"]
+    slower = history.assign_coords(time=history["time"].copy(data=3 * history["time"].values))
+    xr.testing.assert_equal(infer(model, slower, ["time_step"])["time_step"], found["time_step"])
 
 
 def test_a_system_seen_in_training_brings_its_numbers(model, history):

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     from mpp.viz.style import save
 
     out: Path = claim(arguments.out, arguments.overwrite, (".nc",))
-    picture = claim(out.with_suffix(".png"), arguments.overwrite)
+    picture = claim(out.with_suffix(".png"), arguments.overwrite, (".png",))
     model = load(arguments.checkpoint)
     ds = open_dataset(arguments.data)
     history = model.history if arguments.history is None else arguments.history
@@ -71,14 +71,9 @@ def _table(found: "xr.Dataset") -> "rich.table.Table":
     table = Table(
         title=f"{found.sizes['sample']} runs, {found.attrs['history_frames']} frames of each"
     )
-    for column in (
-        "parameter",
-        "estimates",
-        "interval",
-        "relative error",
-        "intervals that hold it",
-    ):
-        table.add_column(column, justify="left" if column == "parameter" else "right")
+    table.add_column("parameter", no_wrap=True)
+    for column in ("estimates", "interval", "relative error", "intervals that hold it"):
+        table.add_column(column, justify="right")
     for name in estimate_names(found):
         middle, low, high = (np.asarray(found[f"{k}{name}"]) for k in ("", "low_", "high_"))
         units = str(found[name].attrs.get("units", "1"))

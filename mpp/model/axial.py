@@ -190,7 +190,7 @@ class AxialTransformer(Surrogate):
             {str(r): FieldReadout(count, r, width, self.patches, local_out) for r in ranks}
         )
         self.boundary = BoundaryEmbedding(width)
-        self.numbers = Numbers(numbers, width, history)
+        self.numbers = Numbers(numbers, width)
         self.way = way
         self.no_change = nn.Parameter(torch.zeros(width))
         self.speed = nn.Parameter(torch.zeros(len(self.names), width))

@@ -98,20 +98,16 @@ class Numbers(nn.Module):
     Args:
         names: Names of the numbers; the time step is among them, the first, if it is left out.
         width: Channels of a token.
-        history: Frames that a reading looks back to.
-
-    Attributes:
-        reach: Half the width of a 90 % interval in units of the standard deviation that is read, by
-            number and frames seen; that of a normal distribution until it is calibrated.
     """
 
-    def __init__(self, names: Sequence[str], width: int, history: int) -> None:
+    def __init__(self, names: Sequence[str], width: int) -> None:
         super().__init__()
         self.names = (TIME_STEP, *(name for name in names if name != TIME_STEP))
         count = len(self.names)
         self.direction = nn.Parameter(self._start(count, width))
         self.offset = nn.Parameter(torch.zeros(count, width))
         self.label = nn.Parameter(0.02 * torch.randn(count, width))
+        self.features = nn.Linear(width, width)
         self.hidden = nn.Linear(width, width)
         self.head = nn.Parameter(0.02 * torch.randn(count, 2, width))
         self.head_bias = nn.Parameter(torch.zeros(count, 2))
@@ -122,7 +118,6 @@ class Numbers(nn.Module):
         self.spread = nn.Buffer(torch.full((count,), start.spread))
         self.low = nn.Buffer(torch.full((count,), start.low))
         self.high = nn.Buffer(torch.full((count,), start.high))
-        self.reach = nn.Buffer(torch.full((count, history), NORMAL_REACH))
 
     @staticmethod
     def _start(*shape: int) -> Float[Tensor, "name width"]:
@@ -136,9 +131,9 @@ class Numbers(nn.Module):
         self.label = nn.Parameter(grown(self.label, rows, self._start))
         for name in ("offset", "head", "head_bias"):
             setattr(self, name, nn.Parameter(grown(getattr(self, name), rows, torch.zeros)))
-        for name, value in {**vars(Transform()), "reach": NORMAL_REACH}.items():
+        for name, value in vars(Transform()).items():
             old = getattr(self, name)
-            more = torch.full((len(new), *old.shape[1:]), value).to(old)
+            more = torch.full((len(new),), value).to(old)
             setattr(self, name, nn.Buffer(torch.cat([old, more])))
         self.names += tuple(new)
 
@@ -206,7 +201,7 @@ class Numbers(nn.Module):
         """Mean and logarithm of the variance of each number at order one, from what each frame's
         tokens hold of it and the frames before.
         """
-        pooled = tokens.flatten(2, -2).mean(2)
+        pooled = nn.functional.gelu(self.features(tokens)).flatten(2, -2).mean(2)
         hidden = nn.functional.gelu(self.hidden(pooled)).float()
         read = (hidden[..., None, None, :] * self.head).sum(-1) + self.head_bias
         mean, spread = read.unbind(-1)
@@ -243,24 +238,3 @@ def reading_loss(
     each = 0.5 * (log_variance + error * (-log_variance).exp())
     return torch.where(asked, each, 0).sum() / asked.sum().clamp(min=1)
 
-
-def calibrated(
-    errors: Float[Tensor, "run frame name"],
-) -> Float[Tensor, "name frame"]:
-    """The reach of intervals that hold 90 % of the runs, from errors in standard deviations.
-
-    The quantile is that of a split conformal prediction: with :math:`n` runs the
-    :math:`\\lceil 0.9 (n + 1) \\rceil`-th smallest error, the largest where there are too few.
-
-    Args:
-        errors: Absolute errors by run; NaN where a run has no such number.
-    """
-    reach = torch.full(errors.shape[1:], torch.nan)
-    for frame in range(errors.shape[1]):
-        for name in range(errors.shape[2]):
-            some = errors[:, frame, name]
-            some = some[~some.isnan()].sort().values
-            if some.numel():
-                place = min(some.numel(), int(np.ceil(COVERAGE * (some.numel() + 1)))) - 1
-                reach[frame, name] = some[place]
-    return reach.mT

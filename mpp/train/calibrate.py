@@ -1,37 +1,85 @@
 """Calibration: how far the intervals of the numbers must reach, from validation runs."""
 
 from dataclasses import replace
+from math import ceil
+from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader
 
+from mpp.batch import Batch
 from mpp.model.axial import AxialTransformer
-from mpp.model.numbers import calibrated
+from mpp.model.numbers import COVERAGE, NORMAL_REACH
 from mpp.train.datamodule import MixtureData
+
+Calibration = dict[str, dict[str, dict[str, Any]]]
+"""By system and number, what `calibrate` returns."""
 
 
 @torch.inference_mode()
-def calibrate(model: AxialTransformer, data: MixtureData) -> None:
-    """Set the reach of every number that validation runs have, for each number of frames seen.
+def calibrate(model: AxialTransformer, data: MixtureData) -> Calibration:
+    r"""How far intervals must reach to hold 90 % of the true numbers, in standard deviations read.
 
-    All numbers of the equation are hidden from the model together.
+    All numbers are hidden from the model together, the time between frames with them. The reach is
+    the quantile of a split conformal prediction: of :math:`n` errors the
+    :math:`\lceil 0.9 (n + 1) \rceil`-th smallest, the largest where there are too few.
 
     Args:
-        model: The trained model; its weights stay as they are.
+        model: The trained model; it stays as it is.
         data: The data it was trained on.
+
+    Returns:
+        For each system and number: the ``reach`` for each number of frames seen, on how many
+        ``windows`` it was calibrated, and of the whole history which share of them the intervals of
+        a normal distribution hold (``uncalibrated``) and which share those intervals hold that the
+        other half of the windows sets (``crossed``), which is what new runs can expect.
     """
     model.eval()
+    found: Calibration = {}
+    for system, loader in zip(data.systems, data.val_dataloader(), strict=True):
+        errors = _errors(model, loader)
+        parts = zip(model.numbers.names, errors.unbind(-1), strict=True)
+        learned = {name: part for name, part in parts if name in model.numbers.seen}
+        having = {name: part for name, part in learned.items() if not part.isnan().all()}
+        found[system] = {name: _report(part) for name, part in having.items()}
+    return found
+
+
+def _errors(
+    model: AxialTransformer, loader: DataLoader[Batch]
+) -> Float[Tensor, "window frame name"]:
+    """Errors in standard deviations read, NaN where a run has no such number or frame."""
     errors = []
-    for loader in data.val_dataloader():
-        for batch in loader:
-            past = batch.window(0, min(model.history, batch.frames - 1))
-            if not past.parameters:
-                continue
-            reading = model.advance(replace(past, parameters={}), None)[1].reading
-            truth = model.numbers.standard(past, None)
-            mean, sigma = reading[..., 0], (0.5 * reading[..., 1]).exp()
-            frames = torch.full((past.samples, model.history, len(model.numbers.names)), torch.nan)
-            frames[:, : past.frames] = (truth - mean).abs() / sigma
-            errors.append(frames)
-    if errors:
-        reach = calibrated(torch.cat(errors))
-        model.numbers.reach.copy_(torch.where(reach.isnan(), model.numbers.reach, reach))
+    for batch in loader:
+        past = batch.window(0, min(model.history, batch.frames - 1))
+        told = replace(past, parameters={}, timed=False)
+        reading = model.advance(told, None)[1].reading
+        truth = model.numbers.standard(past, past.step)
+        mean, sigma = reading[..., 0], (0.5 * reading[..., 1]).exp()
+        frames = torch.full((past.samples, model.history, truth.shape[2]), torch.nan)
+        frames[:, : past.frames] = ((truth - mean).abs() / sigma).cpu()
+        errors.append(frames)
+    return torch.cat(errors)
+
+
+def _report(errors: Float[Tensor, "window frame"]) -> dict[str, Any]:
+    """What is told of one number; windows are in the order of the runs, so halves share few."""
+    seen = errors[:, (~errors.isnan()).any(0)]
+    seen = seen[~seen.isnan().any(1)]
+    first, second = seen.tensor_split(2)
+    halves = [(one, other) for one, other in ((first, second), (second, first)) if len(other)]
+    held = [one[:, -1] <= reach(other)[-1] for one, other in halves]
+    return {
+        "reach": [round(value, 4) for value in reach(seen)],
+        "windows": len(seen),
+        "uncalibrated": round((seen[:, -1] <= NORMAL_REACH).double().mean().item(), 3),
+        "crossed": round(torch.cat(held).double().mean().item(), 3),
+    }
+
+
+def reach(errors: Float[Tensor, "window frame"]) -> list[float]:
+    """The conformal quantile of each column."""
+    place = min(len(errors), ceil(COVERAGE * (len(errors) + 1))) - 1
+    return errors.sort(0).values[place].tolist()

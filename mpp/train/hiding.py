@@ -6,16 +6,23 @@ import torch
 from torch import Tensor
 
 from mpp.batch import Batch
+from mpp.model.numbers import TIME_STEP
+
+
+UNTIMED = 0.25
+"""Share of the batches in which the time between frames is hidden."""
 
 
 def hide_numbers(batch: Batch) -> tuple[Batch, dict[str, Tensor]]:
     """The batch with some numbers of some samples unknown, and those that were hidden alone.
 
-    Of each sample all numbers are hidden, none, or each with even chances; a third of the samples
-    each. The draw is torch's own, which the training module seeds for every batch.
+    Of each sample all numbers of the equation are hidden, none, or each with even chances; a third
+    of the samples each. The time between frames is hidden from a batch as a whole. The draw is
+    torch's own, which the training module seeds for every batch.
 
     Returns:
-        The batch with NaN for what is hidden, and the numbers with NaN for what is not.
+        The batch with NaN for what is hidden (and untimed, where its time step is), and the numbers
+        with NaN for what is not.
     """
     share = torch.randint(3, (batch.samples,)) / 2
     known, hidden = {}, {}
@@ -24,4 +31,7 @@ def hide_numbers(batch: Batch) -> tuple[Batch, dict[str, Tensor]]:
         gone = gone.view(-1, *[1] * (value.ndim - 1))
         known[name] = torch.where(gone, torch.nan, value)
         hidden[name] = torch.where(gone, value, torch.nan)
-    return replace(batch, parameters=known), hidden
+    untimed = float(torch.rand(())) < UNTIMED
+    if untimed and batch.step is not None:
+        hidden[TIME_STEP] = batch.step
+    return replace(batch, parameters=known, timed=batch.timed and not untimed), hidden

@@ -141,7 +141,7 @@ def pretrain(
     fit(module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume)
     if isinstance(surrogate, AxialTransformer):
         vars(surrogate).pop("predict", None)  # a copy of the model would call this one's
-        calibrate(surrogate, data)
+        surrogate.card["calibration"] = calibrate(surrogate, data)
     return surrogate.eval()
 
 

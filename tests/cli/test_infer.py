@@ -50,7 +50,7 @@ def test_a_file_a_picture_and_a_table(checkpoint, data, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--history", "9"], "--history between 1 and 4"),
+        (["--history", "9"], "its runs have 4; choose --history"),
         (["--parameters", "viscosity"], "viscosity"),
     ],
 )
@@ -66,4 +66,5 @@ def test_a_picture_that_is_there_is_kept(checkpoint, data, tmp_path, capsys):
     (tmp_path / "numbers.png").write_text("mine")
     assert call(checkpoint, data, tmp_path / "numbers.nc") == 2
     assert "numbers.png" in capsys.readouterr().err
-    assert call(checkpoint, data, tmp_path / "numbers.nc", "--overwrite") == 0
+    code = call(checkpoint, data, tmp_path / "numbers.nc", "--overwrite")
+    assert code == 0, capsys.readouterr().err

@@ -9,20 +9,18 @@ import torch
 from mpp.batch import Axis, Batch
 from mpp.fields import Field
 from mpp.model.numbers import (
-    COVERAGE,
     FARTHEST,
     LEAST_VARIANCE,
     TIME_STEP,
     Numbers,
     Transform,
-    calibrated,
     reading_loss,
 )
 
 
 def numbers_of(**values):
     """Numbers whose training data held these values."""
-    made = Numbers(list(values), width=8, history=4)
+    made = Numbers(list(values), width=8)
     made.set_transforms({name: Transform.fit(np.array(v)) for name, v in values.items()})
     return made
 
@@ -106,7 +104,6 @@ def test_laws_new_numbers_leave_old_ones_as_they_are(batch):
     before = made(made.standard(given, None)), made.read(tokens)
     made.grow(["q", "p"])
     assert made.names == (TIME_STEP, "p", "q")
-    assert made.reach.shape == (3, 4)
     after = made(made.standard(given, None)), made.read(tokens)
     assert torch.equal(before[0], after[0])
     assert torch.equal(before[1], after[1][:, :, :2])
@@ -141,13 +138,3 @@ def test_a_variance_has_a_floor():
         made.head_bias.fill_(-1e4)
     read = made.read(torch.randn(1, 1, 2, 8))[..., 1]
     torch.testing.assert_close(read.exp(), torch.full_like(read, LEAST_VARIANCE))
-
-
-@pytest.mark.parametrize(("runs", "place"), [(9, 9), (19, 18), (4, 4)])
-def test_the_reach_holds_nine_runs_in_ten(runs, place):
-    # The ceil(0.9 (n + 1))-th smallest of 1 to n: 9 of 9, 18 of 19; of 4 the largest, 4.
-    assert COVERAGE == 0.9
-    errors = torch.arange(1.0, runs + 1).view(-1, 1, 1).expand(runs, 2, 1).clone()
-    errors = torch.cat([errors.flip(0), torch.full((3, 2, 1), torch.nan)])
-    assert calibrated(errors).tolist() == [[place, place]]
-    assert calibrated(torch.full((3, 2, 1), torch.nan)).isnan().all()

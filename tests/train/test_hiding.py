@@ -1,11 +1,13 @@
 """What a model is told of the numbers in training."""
 
+import numpy as np
 import pytest
 import torch
 
 from mpp.batch import Batch
+from mpp.model.numbers import TIME_STEP
 from mpp.schema import example
-from mpp.train.hiding import hide_numbers
+from mpp.train.hiding import UNTIMED, hide_numbers
 
 
 @pytest.fixture
@@ -36,6 +38,16 @@ def test_a_third_knows_all_a_third_nothing_and_a_third_either(batch):
     for number, share in ((0, 5 / 12), (1, 1 / 6), (2, 5 / 12)):
         # Three standard deviations of a share of 600.
         assert (count == number).float().mean().item() == pytest.approx(share, abs=0.06)
+
+
+def test_the_time_step_is_hidden_from_a_share_of_the_batches(batch):
+    torch.manual_seed(0)
+    drawn = [hide_numbers(batch) for _ in range(200)]
+    hidden = [known.step is None for known, _ in drawn]
+    assert np.mean(hidden) == pytest.approx(UNTIMED, abs=0.1)
+    for gone, (_, asked) in zip(hidden, drawn, strict=True):
+        assert (TIME_STEP in asked) == gone
+        assert not gone or torch.equal(asked[TIME_STEP], batch.step)
 
 
 def test_the_draw_is_the_seed_s(batch):
