@@ -25,13 +25,13 @@ class Bins(Numbers):
         super().__init__(names, width)
         self.table = nn.Parameter(self._start(len(self.names) * BINS, width))
 
-    def forward(
+    def vectors(
         self, standard: Float[Tensor, "sample time name"]
-    ) -> Float[Tensor, "sample time width"]:
-        known = ~standard.isnan()
-        place = (standard.nan_to_num() / FARTHEST + 1) / 2 * BINS
+    ) -> Float[Tensor, "sample time name width"]:
+        """The vector of the bin, and the name's."""
+        place = (standard / FARTHEST + 1) / 2 * BINS
         rows = place.long().clamp(0, BINS - 1) + BINS * torch.arange(len(self.names))
-        return (self.table[rows] * known[..., None]).sum(-2)
+        return self.table[rows] + self.offset
 
 
 class Digits(Numbers):
@@ -42,13 +42,13 @@ class Digits(Numbers):
         self.words = 2 + 10 * DIGITS + 2 * EXPONENTS + 1
         self.table = nn.Parameter(self._start(len(self.names) * self.words, width))
 
-    def forward(
+    def vectors(
         self, standard: Float[Tensor, "sample time name"]
-    ) -> Float[Tensor, "sample time width"]:
-        known = ~standard.isnan()
-        words = digits(self.physical(standard.nan_to_num()))
+    ) -> Float[Tensor, "sample time name width"]:
+        """The vectors of what is spelled, and the name's."""
+        words = digits(self.physical(standard))
         rows = words + self.words * torch.arange(len(self.names))[:, None]
-        return (self.table[rows].sum(-2) * known[..., None]).sum(-2)
+        return self.table[rows].sum(-2) + self.offset
 
 
 def digits(values: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape word"]:
@@ -75,14 +75,14 @@ class Raw(Numbers):
         self.rise = nn.Linear(1 + len(self.names), width)
         self.fall = nn.Linear(width, width)
 
-    def forward(
+    def vectors(
         self, standard: Float[Tensor, "sample time name"]
-    ) -> Float[Tensor, "sample time width"]:
-        known = ~standard.isnan()
-        values = self.physical(standard.nan_to_num())
+    ) -> Float[Tensor, "sample time name width"]:
+        """The network's answer, and the name's vector."""
+        values = self.physical(standard)
         which = torch.eye(len(self.names)).expand(*values.shape, -1)
         hidden = nn.functional.gelu(self.rise(torch.cat([values[..., None], which], -1)))
-        return (self.fall(hidden) * known[..., None]).sum(-2)
+        return self.fall(hidden) + self.offset
 
 
 ENCODINGS: dict[str, type[Numbers]] = {

@@ -299,7 +299,9 @@ def reading_table(found: Sequence[Mapping[str, Any]], frames: int) -> Table:
         "", *columns, "error of the median",
         title=f"numbers read from {frames} frames", caption="coverage is meant to be 90 %",
     )  # fmt: skip
-    rows = [row for training in found if training["encoding"] == own for row in training["readings"]]
+    rows = [
+        row for training in found if training["encoding"] == own for row in training["readings"]
+    ]
     for system, number in dict.fromkeys((row["system"], row["number"]) for row in rows):
         same = [row for row in rows if (row["system"], row["number"]) == (system, number)]
         cells = []

@@ -35,7 +35,9 @@ def infer(
     Returns:
         For each name, over ``sample``: ``NAME`` (the median), ``low_NAME`` and ``high_NAME`` (an
         interval that is meant to hold 90 % of the true values, as calibrated on validation runs),
-        and ``truth_NAME`` where the history holds it.
+        and ``truth_NAME`` where the history holds it. Each has the range of its values in training
+        as ``trained_low`` and ``trained_high``; beyond it intervals hold less than they are meant
+        to. The attribute ``calibration`` says what the intervals were calibrated on.
 
     Raises:
         InputError: A model that reads no numbers, a name that it does not know, or a history that
@@ -66,7 +68,9 @@ def infer(
         half = reach * sigma
         found = {"": mean, "low_": mean - half, "high_": mean + half}
         units = batch.time_units if name == TIME_STEP else model.number_units.get(name, "1")
-        attrs = Field(name, units, role="parameter").attrs()
+        low, high = model.number_ranges[name]
+        trained = {"trained_low": low, "trained_high": high}
+        attrs = {**Field(name, units, role="parameter").attrs(), **trained}
         for kind, value in found.items():
             values = numbers.physical(value)[:, row].cpu().numpy()
             data[f"{kind}{name}"] = xr.Variable(("sample",), values, attrs)
@@ -89,7 +93,9 @@ def _reach(model: AxialTransformer, system: str, name: str, frames: int) -> tupl
         return NORMAL_REACH, "not calibrated"
     if system in having:
         having = {system: having[system]}
-    reaches = {key: found["reach"][min(frames, len(found["reach"])) - 1] for key, found in having.items()}
+    reaches = {
+        key: found["reach"][min(frames, len(found["reach"])) - 1] for key, found in having.items()
+    }
     widest = max(reaches, key=lambda key: reaches[key])
     return reaches[widest], f"{having[widest]['windows']} windows of {widest}"
 

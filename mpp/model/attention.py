@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,6 +30,14 @@ class Cache:
 
     key: Float[Tensor, "row head time width"]
     value: Float[Tensor, "row head time width"]
+
+
+@dataclass
+class Told:
+    """Vectors that every token of a frame may attend to, and which of them are there."""
+
+    vectors: Float[Tensor, "sample time number width"]
+    known: Bool[Tensor, "sample time number"]
 
 
 class TimeAttention(nn.Module):
@@ -54,42 +62,61 @@ class TimeAttention(nn.Module):
         self,
         tokens: Float[Tensor, "sample time *patch width"],
         cache: Cache | None = None,
-        extra=None,
+        told: Told | None = None,
     ) -> tuple[Float[Tensor, "sample time *patch width"], Cache]:
-        """Attend over time; with a cache, its frames come before the ones given."""
+        """Attend over time, and to what each frame was told.
+
+        Args:
+            tokens: The frames.
+            cache: Keys and values of the frames before them.
+            told: Further vectors for the tokens of each frame to attend to, none of other frames.
+        """
         shape = tokens.shape
-        joint = rearrange(
-            self.qkv(tokens.flatten(2, -2)),
-            "b t n (three h c) -> three (b n) h t c",
-            three=3,
-            h=self.heads,
-        )
-        query, key, value = self.query_norm(joint[0]), self.key_norm(joint[1]), joint[2]
+        query, key, value = self._heads(tokens.flatten(2, -2))
         if cache is not None:
             key = torch.cat([cache.key, key], 2)
             value = torch.cat([cache.value, value], 2)
-        bias = self._bias(query.shape[2], key.shape[2]).to(query.dtype)
-        allk, allv = key, value
-        if extra is not None:
-            number, known = extra[0][:, -1], extra[1][:, -1]
-            n = tokens[0, 0].flatten(0, -2).shape[0]
-            more = rearrange(
-                self.qkv(number), "b k (three h c) -> three b h k c", three=3, h=self.heads
-            )
-            mk, mv = (x.repeat_interleave(n, 0) for x in (self.key_norm(more[1]), more[2]))
-            allk, allv = torch.cat([key, mk], 2), torch.cat([value, mv], 2)
-            open_ = torch.where(known, 0.0, -torch.inf).repeat_interleave(n, 0)[:, None, None]
-            bias = torch.cat(
-                [
-                    bias.expand(mk.shape[0], -1, -1, -1),
-                    open_.expand(-1, self.heads, query.shape[2], -1),
-                ],
-                -1,
-            )
-        mixed = functional.scaled_dot_product_attention(query, allk, allv, bias)
-        mixed = rearrange(mixed, "(b n) h t c -> b t n (h c)", b=shape[0])
         keep = max(0, key.shape[2] - self.window + 1)
-        return self.out(mixed).reshape(shape), Cache(key[:, :, keep:], value[:, :, keep:])
+        kept = Cache(key[:, :, keep:], value[:, :, keep:])
+        bias = self._bias(query.shape[2], key.shape[2]).to(query.dtype)
+        if told is None:
+            mixed = functional.scaled_dot_product_attention(query, key, value, bias)
+        else:
+            mixed = self._with(told, query, key, value, bias)
+        mixed = rearrange(mixed, "(b n) h t c -> b t n (h c)", b=shape[0])
+        return self.out(mixed).reshape(shape), kept
+
+    def _heads(self, tokens: Float[Tensor, "sample time token width"]) -> list[Tensor]:
+        """Queries, keys and values, each a row for every token and sample."""
+        pattern = "b t n (three h c) -> three (b n) h t c"
+        joint = rearrange(self.qkv(tokens), pattern, three=3, h=self.heads)
+        return [self.query_norm(joint[0]), self.key_norm(joint[1]), joint[2]]
+
+    def _with(
+        self, told: Told, query: Tensor, key: Tensor, value: Tensor, bias: Tensor
+    ) -> Float[Tensor, "row head time width"]:
+        """The same with further keys, which differ from frame to frame.
+
+        They are added one by one, so that one which is shut changes nothing, to the bit.
+        """
+        pattern = "b t k (three h c) -> k three b 1 h t c"
+        further = rearrange(self.qkv(told.vectors), pattern, three=3, h=self.heads)
+        each = query.unflatten(0, (len(told.vectors), -1))  # sample, token, head, time, width
+        scale = query.shape[-1] ** -0.5
+        shut = torch.where(told.known, 0.0, -torch.inf).movedim(2, 0)[:, :, None, None]
+        scores = [
+            ((scale * each * self.key_norm(one[1])).sum(-1) + closed).flatten(0, 1)[..., None]
+            for one, closed in zip(further, shut, strict=True)
+        ]
+        past = scale * query @ key.mT + bias
+        top = functools.reduce(torch.maximum, scores, past.amax(-1, keepdim=True)).detach()
+        weights = (past - top).exp()
+        total, mixed = weights.sum(-1, keepdim=True), weights.to(value.dtype) @ value
+        for one, score in zip(further, scores, strict=True):
+            weight = (score - top).exp()
+            total = total + weight
+            mixed = mixed + (weight.unflatten(0, each.shape[:2]) * one[2]).flatten(0, 1)
+        return (mixed / total).to(value.dtype)
 
     def _bias(self, queries: int, keys: int) -> Float[Tensor, "head query key"]:
         device = self.lag_bias.device

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mpp.batch import Axis, Batch, FieldScales
 from mpp.errors import InputError, require_at_least
-from mpp.model.attention import AxialAttention, Cache, TimeAttention
+from mpp.model.attention import AxialAttention, Cache, TimeAttention, Told
 from mpp.model.norm import quiet_norm
 from mpp.model.numbers import TIME_STEP, Numbers, Transform
 from mpp.model.scales import RunningScales
@@ -53,20 +53,8 @@ class Block(nn.Module):
         window: Frames that the attention over time reaches back to.
     """
 
-    def __init__(self, width: int, heads: int, window: int, way: str = "tokens") -> None:
+    def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
-        self.way = way
-        if way == "cross":
-            self.cross_norm = nn.LayerNorm(width)
-            self.cross_q = nn.Linear(width, width, bias=False)
-            self.cross_kv = nn.Linear(width, 2 * width, bias=False)
-            self.cross_out = nn.Linear(width, width, bias=False)
-            self.cross_null = nn.Parameter(torch.zeros(width))
-            self.heads = heads
-        if way == "norm":
-            self.modulate = nn.Linear(width, 6 * width)
-            nn.init.zeros_(self.modulate.weight)
-            nn.init.zeros_(self.modulate.bias)
         self.time_norm = quiet_norm(width)
         self.time = TimeAttention(width, heads, window)
         self.space_norm = quiet_norm(width)
@@ -80,36 +68,12 @@ class Block(nn.Module):
         tokens: Float[Tensor, "sample time *patch width"],
         axes: Sequence[Axis],
         cache: Cache | None,
-        context: Float[Tensor, "sample time width"],
-        extra=None,
+        told: Told,
     ) -> tuple[Float[Tensor, "sample time *patch width"], Cache]:
-        if self.way == "norm":
-            grid = (1,) * len(axes)
-            parts = self.modulate(functional.silu(context)).unflatten(2, (6, *grid, -1)).unbind(2)
-        else:
-            parts = [None] * 6
-
-        def normed(norm, place):
-            out = norm(tokens)
-            return out if parts[0] is None else out * (1 + parts[place]) + parts[place + 1]
-
-        past, kept = self.time(
-            normed(self.time_norm, 0), cache, extra if self.way == "time" else None
-        )
+        past, kept = self.time(self.time_norm(tokens), cache, told)
         tokens = tokens + past
-        if self.way == "cross":
-            shape, h = tokens.shape, self.heads
-            number, known = extra
-            number = torch.cat([number, self.cross_null.expand(*number.shape[:2], 1, -1)], 2)
-            known = torch.cat([known, torch.ones_like(known[..., :1])], -1)
-            q = self.cross_q(self.cross_norm(tokens)).flatten(2, -2).flatten(0, 1)
-            k, v = self.cross_kv(number).flatten(0, 1).chunk(2, -1)
-            q, k, v = (x.unflatten(-1, (h, -1)).transpose(1, 2) for x in (q, k, v))
-            bias = torch.where(known, 0.0, -torch.inf).flatten(0, 1)[:, None, None]
-            mixed = functional.scaled_dot_product_attention(q, k, v, bias)
-            tokens = tokens + self.cross_out(mixed.transpose(1, 2).flatten(2)).view(shape)
-        tokens = tokens + self.space(normed(self.space_norm, 2), axes)
-        hidden = functional.gelu(self.mlp_in(normed(self.mlp_norm, 4)))
+        tokens = tokens + self.space(self.space_norm(tokens), axes)
+        hidden = functional.gelu(self.mlp_in(self.mlp_norm(tokens)))
         return tokens + self.mlp_out(hidden), kept
 
 
@@ -130,6 +94,8 @@ class AxialTransformer(Surrogate):
         local_in: Operators of near neighbours before the fine patches are joined to tokens.
         local_out: The same after the tokens are split again.
         ranks: Numbers of space axes that the model has ends for.
+        numbers: Names of the numbers of the equation that the model has rows for; the time between
+            frames is always one.
 
     Attributes:
         checkpointing: Keep only what goes into each block and compute the rest anew for the
@@ -154,7 +120,6 @@ class AxialTransformer(Surrogate):
         local_out: int = 2,
         ranks: Sequence[int] = (2,),
         numbers: Sequence[str] = (),
-        way: str = "tokens",
     ) -> None:
         super().__init__(history)
         require_at_least(
@@ -191,10 +156,9 @@ class AxialTransformer(Surrogate):
         )
         self.boundary = BoundaryEmbedding(width)
         self.numbers = Numbers(numbers, width)
-        self.way = way
         self.no_change = nn.Parameter(torch.zeros(width))
         self.speed = nn.Parameter(torch.zeros(len(self.names), width))
-        self.blocks = nn.ModuleList(Block(width, heads, history, way) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, history) for _ in range(depth))
         self.norm = quiet_norm(width)
         self.value_scale = nn.Buffer(torch.ones(count))
         self.change_scale = nn.Buffer(torch.ones(count))
@@ -217,7 +181,7 @@ class AxialTransformer(Surrogate):
     @property
     def arguments(self) -> dict[str, Any]:
         numbers = [name for name in self.numbers.names if name != TIME_STEP]
-        return {"names": list(self.names), **self.shape, "numbers": numbers, "way": self.way}
+        return {"names": list(self.names), **self.shape, "numbers": numbers}
 
     def set_scales(self, scales: Mapping[str, tuple[float, float]]) -> None:
         """Tell the model the RMS of value and change of its fields over the training data."""
@@ -296,20 +260,17 @@ class AxialTransformer(Surrogate):
         )
         tokens = self.boundary(tokens, batch.axes)
         step = state.step if state else batch.step
-        standard = self.numbers.standard(batch, step)
-        context = self.numbers(standard).to(tokens.dtype)
-        extra = self.numbers.tokens(standard)
-        if self.way in ("tokens", "norm"):
-            tokens = tokens + context.unflatten(1, (-1, *grid))
+        given = {*batch.parameters, *((TIME_STEP,) if step is not None else ())}
+        told = self.numbers(self.numbers.standard(batch, step), given)
         caches = []
         for number, block in enumerate(self.blocks):
             past = state.caches[number] if state else None
             if self.checkpointing and torch.is_grad_enabled():
                 tokens, cache = checkpoint(
-                    block, tokens, batch.axes, past, context, extra, use_reentrant=False
+                    block, tokens, batch.axes, past, told, use_reentrant=False
                 )
             else:
-                tokens, cache = block(tokens, batch.axes, past, context, extra)
+                tokens, cache = block(tokens, batch.axes, past, told)
             caches.append(cache)
         tokens = self.norm(tokens)
         reading = self.numbers.read(tokens)

@@ -1,10 +1,11 @@
 r"""Numbers of the equation: each a direction scaled by its value, known or not, and read back.
 
-.. math:: c = \sum_{i\ \mathrm{known}} z_i d_i + b_i, \qquad z_i = \frac{T_i(p_i) - \mu_i}{\sigma_i}
+.. math:: v_i = z_i d_i + b_i, \qquad z_i = \frac{T_i(p_i) - \mu_i}{\sigma_i}
 
 with a learned direction :math:`d_i` and offset :math:`b_i` for each name (xVal, Golkar et al. 2023,
-section 2). A number that is not known adds nothing, so that leaving it out and masking it are the
-same. The transform :math:`T_i` is chosen from the training data and kept with the weights:
+section 2). Every token of a frame attends to these vectors beside its own past. A number that is
+not known has none, so that leaving it out and masking it are the same. The transform :math:`T_i` is
+chosen from the training data and kept with the weights:
 
 =============  =========================================  ======================================
 transform      :math:`T(p)`                               chosen for numbers that
@@ -18,7 +19,7 @@ All of it is computed in float32, whatever the precision around it. The time bet
 one of the numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -28,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mpp.batch import Batch
+from mpp.model.attention import Told
 from mpp.model.stem import grown
 
 TIME_STEP = "time_step"
@@ -93,7 +95,7 @@ def _transformed(
 
 
 class Numbers(nn.Module):
-    """Numbers by name into one vector a frame, and back out of the tokens of a frame.
+    """Numbers by name into vectors to attend to, and back out of the tokens of a frame.
 
     Args:
         names: Names of the numbers; the time step is among them, the first, if it is left out.
@@ -105,11 +107,11 @@ class Numbers(nn.Module):
         self.names = (TIME_STEP, *(name for name in names if name != TIME_STEP))
         count = len(self.names)
         self.direction = nn.Parameter(self._start(count, width))
-        self.offset = nn.Parameter(torch.zeros(count, width))
-        self.label = nn.Parameter(0.02 * torch.randn(count, width))
+        self.offset = nn.Parameter(self._start(count, width))
+        self.silence = nn.Parameter(self._start(width))
         self.features = nn.Linear(width, width)
         self.hidden = nn.Linear(width, width)
-        self.head = nn.Parameter(0.02 * torch.randn(count, 2, width))
+        self.head = nn.Parameter(self._start(count, 2, width))
         self.head_bias = nn.Parameter(torch.zeros(count, 2))
         start = Transform()
         self.kind = nn.Buffer(torch.full((count,), start.kind))
@@ -127,10 +129,9 @@ class Numbers(nn.Module):
         """Add further numbers; what is computed from the old ones stays the same."""
         new = [name for name in names if name not in self.names]
         rows: list[int | None] = [None] * len(new)
-        self.direction = nn.Parameter(grown(self.direction, rows, self._start))
-        self.label = nn.Parameter(grown(self.label, rows, self._start))
-        for name in ("offset", "head", "head_bias"):
-            setattr(self, name, nn.Parameter(grown(getattr(self, name), rows, torch.zeros)))
+        for name in ("direction", "offset", "head"):
+            setattr(self, name, nn.Parameter(grown(getattr(self, name), rows, self._start)))
+        self.head_bias = nn.Parameter(grown(self.head_bias, rows, torch.zeros))
         for name, value in vars(Transform()).items():
             old = getattr(self, name)
             more = torch.full((len(new),), value).to(old)
@@ -180,20 +181,33 @@ class Numbers(nn.Module):
         return ((moved - self.mean) / self.spread).clamp(-FARTHEST, FARTHEST)
 
     def forward(
-        self, standard: Float[Tensor, "sample time name"]
-    ) -> Float[Tensor, "sample time width"]:
-        """What is known, as one vector a frame; zero where nothing is."""
-        known = ~standard.isnan()
-        value = torch.where(known, standard, 0)
-        # Sums of products and not a matrix product, which autocast would take to lower precision.
-        parts = value[..., None] * self.direction + known[..., None] * self.offset
-        return parts.sum(-2)
+        self, standard: Float[Tensor, "sample time name"], names: Collection[str] | None = None
+    ) -> Told:
+        """A vector for each number, those that are not known being shut, and one that says nothing.
 
-    def tokens(self, standard):
-        """sample time name width, and which are known"""
+        The last is always there, so that a token which is told nothing has it beside itself.
+
+        Args:
+            standard: What `standard` gave.
+            names: Numbers to say something of, all when left out; no other is known.
+        """
         known = ~standard.isnan()
-        value = torch.where(known, standard, 0)
-        return value[..., None] * self.direction + self.offset + self.label, known
+        vectors = self.vectors(torch.where(known, standard, 0))
+        if names is not None:
+            rows = [row for row, name in enumerate(self.names) if name in names]
+            known, vectors = known[..., rows], vectors[..., rows, :]
+        silent = self.silence.expand(*vectors.shape[:2], 1, -1)
+        there = known.new_ones(*known.shape[:-1], 1)
+        return Told(torch.cat([vectors, silent], 2), torch.cat([known, there], 2))
+
+    def vectors(
+        self, standard: Float[Tensor, "sample time name"]
+    ) -> Float[Tensor, "sample time name width"]:
+        """The encoding of each number.
+
+        A product and a sum, and not a matrix product, which autocast would take to lower precision.
+        """
+        return standard[..., None] * self.direction + self.offset
 
     def read(
         self, tokens: Float[Tensor, "sample time *patch width"]
@@ -237,4 +251,3 @@ def reading_loss(
     error = torch.where(asked, truth - mean, 0).square()
     each = 0.5 * (log_variance + error * (-log_variance).exp())
     return torch.where(asked, each, 0).sum() / asked.sum().clamp(min=1)
-

@@ -8,8 +8,7 @@ from torch import Tensor
 from mpp.batch import Batch
 from mpp.model.numbers import TIME_STEP
 
-
-UNTIMED = 0.25
+UNTIMED = 0.5
 """Share of the batches in which the time between frames is hidden."""
 
 

@@ -68,6 +68,9 @@ def _panel(axes: Axes, ds: xr.Dataset, name: str) -> None:
     axes.set_xlabel(f"true: {label}")
     ends = [min(place.min(), middle.min()), max(place.max(), middle.max())]
     axes.plot(ends, ends, color=BASELINE_COLOUR, lw=1, ls="--", zorder=1)
+    if "trained_low" in ds[name].attrs:
+        trained = [float(ds[name].attrs[f"trained_{end}"]) for end in ("low", "high")]
+        axes.axvspan(*trained, color=BASELINE_COLOUR, alpha=0.12, lw=0, zorder=0)
     if ends[0] > 0 and ends[1] > LOG_FROM * ends[0]:
         axes.set_xscale("log")
         axes.set_yscale("log", nonpositive="clip")

@@ -138,7 +138,7 @@ def numbered(history) -> AxialTransformer:
     span = Transform.fit(np.array([0.05, 0.4]))
     model.learn_numbers({"diffusivity": span, "speed": span})
     for weight in model.parameters():  # a start at zero hides what a number would do
-        torch.nn.init.normal_(weight, std=0.1)
+        torch.nn.init.normal_(weight, std=0.3)
     return model
 
 
