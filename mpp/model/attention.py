@@ -34,7 +34,10 @@ class Cache:
 
 @dataclass
 class Told:
-    """Vectors that every token of a frame may attend to, and which of them are there."""
+    """Vectors that every token of a frame may attend to, and which of them are there.
+
+    What is told to all frames alike has a time of one.
+    """
 
     vectors: Float[Tensor, "sample time number width"]
     known: Bool[Tensor, "sample time number"]
@@ -79,10 +82,9 @@ class TimeAttention(nn.Module):
         keep = max(0, key.shape[2] - self.window + 1)
         kept = Cache(key[:, :, keep:], value[:, :, keep:])
         bias = self._bias(query.shape[2], key.shape[2]).to(query.dtype)
-        if told is None:
-            mixed = functional.scaled_dot_product_attention(query, key, value, bias)
-        else:
-            mixed = self._with(told, query, key, value, bias)
+        if told is not None:
+            key, value, bias = self._join(told, key, value, bias)
+        mixed = functional.scaled_dot_product_attention(query, key, value, bias)
         mixed = rearrange(mixed, "(b n) h t c -> b t n (h c)", b=shape[0])
         return self.out(mixed).reshape(shape), kept
 
@@ -92,31 +94,22 @@ class TimeAttention(nn.Module):
         joint = rearrange(self.qkv(tokens), pattern, three=3, h=self.heads)
         return [self.query_norm(joint[0]), self.key_norm(joint[1]), joint[2]]
 
-    def _with(
-        self, told: Told, query: Tensor, key: Tensor, value: Tensor, bias: Tensor
-    ) -> Float[Tensor, "row head time width"]:
-        """The same with further keys, which differ from frame to frame.
-
-        They are added one by one, so that one which is shut changes nothing, to the bit.
-        """
-        pattern = "b t k (three h c) -> k three b 1 h t c"
-        further = rearrange(self.qkv(told.vectors), pattern, three=3, h=self.heads)
-        each = query.unflatten(0, (len(told.vectors), -1))  # sample, token, head, time, width
-        scale = query.shape[-1] ** -0.5
-        shut = torch.where(told.known, 0.0, -torch.inf).movedim(2, 0)[:, :, None, None]
-        scores = [
-            ((scale * each * self.key_norm(one[1])).sum(-1) + closed).flatten(0, 1)[..., None]
-            for one, closed in zip(further, shut, strict=True)
-        ]
-        past = scale * query @ key.mT + bias
-        top = functools.reduce(torch.maximum, scores, past.amax(-1, keepdim=True)).detach()
-        weights = (past - top).exp()
-        total, mixed = weights.sum(-1, keepdim=True), weights.to(value.dtype) @ value
-        for one, score in zip(further, scores, strict=True):
-            weight = (score - top).exp()
-            total = total + weight
-            mixed = mixed + (weight.unflatten(0, each.shape[:2]) * one[2]).flatten(0, 1)
-        return (mixed / total).to(value.dtype)
+    def _join(
+        self, told: Told, key: Tensor, value: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys, values and bias with those of what was told behind them, the same for all rows."""
+        _, further, content = self._heads(told.vectors.flatten(1, 2)[:, :, None])
+        rows, (heads, frames, _) = len(key) // len(further), bias.shape
+        said = told.known.shape[1]
+        now = torch.eye(frames, said, dtype=torch.bool, device=bias.device) | (said == 1)
+        seen = rearrange(now[None, :, :, None] & told.known[:, None], "b t s k -> b 1 t (s k)")
+        shut = torch.where(seen, 0.0, -torch.inf).to(bias.dtype).expand(-1, heads, -1, -1)
+        wide = torch.cat([bias.expand(len(shut), *bias.shape), shut], -1)
+        return (
+            torch.cat([key, further.repeat_interleave(rows, 0)], 2),
+            torch.cat([value, content.repeat_interleave(rows, 0)], 2),
+            wide.repeat_interleave(rows, 0),
+        )
 
     def _bias(self, queries: int, keys: int) -> Float[Tensor, "head query key"]:
         device = self.lag_bias.device

@@ -163,15 +163,17 @@ class Numbers(nn.Module):
     ) -> Float[Tensor, "sample time name"]:
         """The batch's numbers at order one, NaN where one is not known.
 
-        Numbers that are not among the names are left out.
+        Numbers that are not among the names are left out. The time is that of the batch if one of
+        the numbers varies in time, otherwise it is one.
 
         Args:
             batch: Frames with their parameters.
             step: Time between frames; ``None`` where it is not known.
         """
-        frames = (batch.samples, batch.frames)
-        unknown = batch.values.new_full(frames, torch.nan, dtype=torch.float32)
         found = {name: value.float() for name, value in batch.parameters.items()}
+        varies = any(value.ndim == 2 for value in found.values())
+        frames = (batch.samples, batch.frames if varies else 1)
+        unknown = batch.values.new_full(frames, torch.nan, dtype=torch.float32)
         if step is not None:
             found[TIME_STEP] = step.float()
         columns = [
@@ -247,6 +249,7 @@ def reading_loss(
     .. math:: \frac{1}{2} \Bigl\langle \ln \sigma^2 + \frac{(z - \mu)^2}{\sigma^2} \Bigr\rangle
     """
     mean, log_variance = reading.unbind(-1)
+    truth = truth.expand_as(mean)
     asked = ~truth.isnan()
     error = torch.where(asked, truth - mean, 0).square()
     each = 0.5 * (log_variance + error * (-log_variance).exp())
