@@ -42,6 +42,10 @@ class Told:
     vectors: Float[Tensor, "sample time number width"]
     known: Bool[Tensor, "sample time number"]
 
+    def total(self) -> Float[Tensor, "sample time width"]:
+        """The sum of those that are there."""
+        return torch.where(self.known[..., None], self.vectors, 0).sum(-2)
+
 
 class TimeAttention(nn.Module):
     """Each token attends to itself in the present and in the past ``window - 1`` frames.

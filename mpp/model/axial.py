@@ -262,6 +262,7 @@ class AxialTransformer(Surrogate):
         step = state.step if state else batch.step
         given = {*batch.parameters, *((TIME_STEP,) if step is not None else ())}
         told = self.numbers(self.numbers.standard(batch, step), given)
+        tokens = tokens + told.total().to(tokens.dtype).unflatten(1, (-1, *grid))
         caches = []
         for number, block in enumerate(self.blocks):
             past = state.caches[number] if state else None

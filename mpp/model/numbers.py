@@ -3,9 +3,9 @@ r"""Numbers of the equation: each a direction scaled by its value, known or not,
 .. math:: v_i = z_i d_i + b_i, \qquad z_i = \frac{T_i(p_i) - \mu_i}{\sigma_i}
 
 with a learned direction :math:`d_i` and offset :math:`b_i` for each name (xVal, Golkar et al. 2023,
-section 2). Every token of a frame attends to these vectors beside its own past. A number that is
-not known has none, so that leaving it out and masking it are the same. The transform :math:`T_i` is
-chosen from the training data and kept with the weights:
+section 2). Their sum is added to the tokens of a frame, and in every block a token attends to them
+beside its own past. A number that is not known has no vector, so that leaving it out and masking it
+are the same. The transform :math:`T_i` is chosen from the training data and kept with the weights:
 
 =============  =========================================  ======================================
 transform      :math:`T(p)`                               chosen for numbers that
