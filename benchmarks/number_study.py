@@ -57,7 +57,7 @@ class Study:
 
     trajectories: int = 320
     resolution: int = 64
-    steps: int = 1500
+    steps: int = 1200
     batch_size: int = 4
     lead_times: tuple[int, ...] = (1, 20)
     histories: tuple[int, ...] = (1, 4)
@@ -74,7 +74,7 @@ class Study:
 FULL = Study()
 QUICK = Study(
     trajectories=32,
-    resolution=16,
+    resolution=32,
     steps=2,
     lead_times=(1, 3),
     shape={"history": 4, "width": 16, "heads": 2, "depth": 1, "hidden": 8},
