@@ -3,9 +3,11 @@
 import argparse
 import json
 import multiprocessing
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ import xarray as xr
 from number_encodings import ENCODINGS
 from reporting import circumstances, write_json
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from mpp import schema
 from mpp.data.generate import generate
+from mpp.errors import InputError
 from mpp.evaluation import evaluate
 from mpp.files import written_beside
 from mpp.inference import infer
@@ -44,6 +47,7 @@ class Study:
 
     Args:
         trajectories: Runs of each system.
+        run: Frames of a run.
         resolution: Points along each axis.
         steps: Optimizer steps of a training.
         batch_size: Windows in a batch.
@@ -56,12 +60,13 @@ class Study:
     """
 
     trajectories: int = 320
+    run: int = 32
     resolution: int = 64
-    steps: int = 1200
+    steps: int = 1000
     batch_size: int = 4
     lead_times: tuple[int, ...] = (1, 20)
     histories: tuple[int, ...] = (1, 4)
-    every: int = 2
+    every: int = 3
     frames: int = 4
     starts: int = 4
     shape: dict[str, Any] = field(
@@ -73,7 +78,8 @@ class Study:
 
 FULL = Study()
 QUICK = Study(
-    trajectories=32,
+    trajectories=18,
+    run=10,
     resolution=32,
     steps=2,
     lead_times=(1, 3),
@@ -98,14 +104,15 @@ def main(description: str | None) -> None:
     study, keep = (QUICK, arguments.keep / "quick") if arguments.quick else (FULL, arguments.keep)
     for name in SYSTEMS:
         if not (keep / f"{name}.nc").is_file():
-            folder = Path(__file__).parents[1] / "datasets" / name
-            size = {"trajectories": study.trajectories, "resolution": study.resolution}
-            generate(folder, keep, **size, workers=arguments.workers)
-    found = trainings(study, keep, arguments.seeds, arguments.workers)
+            simulate(study, keep, name, arguments.workers)
+    try:
+        found = trainings(study, keep, arguments.seeds, arguments.workers)
+    except InputError as error:
+        parser.error(str(error))
     result = {
         "what": "the numbers of the equation",
         **summary(found),
-        "study": vars(study),
+        "study": asdict(study),
         "seeds": arguments.seeds,
         "trainings": found,
         **circumstances(),
@@ -117,18 +124,51 @@ def main(description: str | None) -> None:
             Console().print(table)
 
 
+def simulate(study: Study, keep: Path, name: str, workers: int) -> None:
+    """Generate the runs of one system."""
+    with Progress(console=Console(stderr=True)) as bar:
+        shown = bar.add_task(name, total=study.trajectories)
+        generate(
+            Path(__file__).parents[1] / "datasets" / name,
+            keep,
+            trajectories=study.trajectories,
+            resolution=study.resolution,
+            frames=study.run,
+            workers=workers,
+            on_trajectory=lambda _: bar.advance(shown),
+        )
+
+
 def trainings(study: Study, keep: Path, seeds: int, workers: int) -> list[dict[str, Any]]:
-    """What each training of each encoding gave; those that were kept are read."""
+    """What each training of each encoding gave; those that were kept are read.
+
+    Raises:
+        InputError: What was kept is of another study.
+    """
     jobs = [(name, seed) for seed in range(seeds) for name in (*ENCODINGS, WITHOUT)]
     files = {job: keep / f"{job[0].replace(' ', '_')}_{job[1]}.json" for job in jobs}
     missing = [job for job in jobs if not files[job].is_file()]
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=_silent) as pool:
         running = {pool.submit(train_and_score, study, keep, *job): job for job in missing}
         about = "training" if missing else "reading"
-        for done in track(as_completed(running), about, len(missing), Console(stderr=True)):
+        for done in track(as_completed(running), about, len(missing), console=Console(stderr=True)):
             with written_beside(files[running[done]]) as beside:
                 write_json(done.result(), str(beside))
-    return [json.loads(files[job].read_text(encoding="utf-8")) for job in jobs]
+    found = {job: json.loads(files[job].read_text(encoding="utf-8")) for job in jobs}
+    settings = json.loads(json.dumps(asdict(study)))
+    for job, training in found.items():
+        if training["study"] != settings:
+            raise InputError(
+                f"{files[job]} is of a study with other settings; remove it or choose another "
+                "--keep"
+            )
+    return list(found.values())
+
+
+def _silent() -> None:
+    """Trainings in several processes draw no progress bars of their own over each other."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as the process
 
 
 def divide(ds: xr.Dataset, main_number: str) -> dict[str, xr.Dataset]:
@@ -197,7 +237,7 @@ def train_and_score(study: Study, keep: Path, encoding: str, seed: int) -> dict[
             readings += reads(study, model, name, region, parts[region]) if told else []
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {
-        "encoding": encoding, "seed": seed, "parameters": parameters,
+        "encoding": encoding, "seed": seed, "study": asdict(study), "parameters": parameters,
         "scores": scores, "readings": readings,
     }  # fmt: skip
 

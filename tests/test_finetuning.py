@@ -105,6 +105,18 @@ def test_new_fields_are_trained_and_recorded(model):
     assert (tuned.card["systems"], tuned.card["finetuned_on"]) == (["example"], ["mine"])
 
 
+def test_new_numbers_are_learned_recorded_and_calibrated(model):
+    ds = runs(samples=5).rename(diffusivity="viscosity")
+    tuned = finetune(model, ds, **OPTIONS)
+    assert tuned.numbers.names == ("time_step", "viscosity")
+    low, high = tuned.number_ranges["viscosity"]
+    assert float(ds["viscosity"].min()) <= low <= high <= float(ds["viscosity"].max())
+    assert tuned.card["numbers"]["viscosity"]["units"] == ds["viscosity"].attrs["units"]
+    assert tuned.card["system_numbers"] == {"mine": ["viscosity"]}
+    assert set(tuned.card["calibration"]["mine"]) == {"time_step", "viscosity"}
+    assert model.numbers.names == ("time_step",)
+
+
 def test_every_parameter_trains(model):
     tuned = finetune(model, runs(), **{**OPTIONS, "weight_decay": 0.0})
     before, after = dict(model.named_parameters()), dict(tuned.named_parameters())

@@ -1,16 +1,20 @@
 """Laws of inference: numbers with intervals, from frames and the numbers that are not asked for."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
 from mpp.errors import InputError
+from mpp.evaluation import evaluate
 from mpp.inference import infer
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import NORMAL_REACH, Transform
 from mpp.model.surrogate import Persistence
 from mpp.schema import example
+from mpp.train.pretrain import pretrain
 
 
 @pytest.fixture
@@ -111,3 +115,47 @@ def test_a_system_without_numbers_has_none_to_estimate(model, history):
 def test_a_model_that_reads_no_numbers_is_refused(history):
     with pytest.raises(InputError, match="Persistence"):
         infer(Persistence(), history)
+
+
+def decaying(runs: int, seed: int) -> xr.Dataset:
+    """Random waves in one dimension that fade at a rate of their own: u' = -rate u."""
+    rng = np.random.default_rng(seed)
+    ds = example((16,), samples=runs, frames=6, boundary=("periodic",))
+    rate = np.exp(rng.uniform(np.log(0.05), np.log(0.5), runs))
+    place, waves = 2 * np.pi * np.arange(16) / 16, 0.0
+    for wave in (1, 2, 3):
+        size, phase = rng.normal(size=(2, runs, 1))
+        waves = waves + size * np.cos(wave * place + 2 * np.pi * phase)
+    faded = waves[:, None] * np.exp(-rate[:, None] * np.arange(6))[..., None]
+    return (
+        ds[["tracer", "diffusivity"]]
+        .assign(tracer=ds["tracer"].copy(data=faded))
+        .assign(diffusivity=ds["diffusivity"].copy(data=rate))
+        .rename(diffusivity="rate")
+        .assign_attrs(system="decay")
+    )
+
+
+@pytest.mark.slow
+def test_a_trained_model_steps_by_the_number_it_is_told_and_reads_it_where_it_is_not(tmp_path):
+    small = functools.partial(
+        AxialTransformer, history=4, width=32, heads=2, depth=2, hidden=16, coarse=1, ranks=(1,)
+    )
+    options = {"batch_size": 16, "max_steps": 300, "validate_every": 300, "rollouts": 0.0}
+    model = pretrain([decaying(200, 0)], tmp_path, small, held_out=0.4, **options)
+    test = decaying(100, 1)
+    told, untold = (
+        float(evaluate(model, ds, 1, history=1)["vrmse"].sel(model="model").mean())
+        for ds in (test, test.drop_vars("rate"))
+    )
+    # From one frame nothing else says how fast it fades; factors of exp(-0.05) to exp(-0.5) differ.
+    assert told < 0.5 * untold
+    found = infer(model, test.isel(time=slice(1, 5)))
+    true, guess = np.log(found["truth_rate"]), np.log(found["rate"])
+    # Without looking, an estimate is off by the spread of the logarithms, ln(10) / sqrt(12).
+    assert np.sqrt(np.mean((guess - true) ** 2)) < 0.3 * np.log(10) / 12**0.5
+    held = (found["low_rate"] <= found["truth_rate"]) & (found["truth_rate"] <= found["high_rate"])
+    # 80 runs calibrate and 100 are asked: four standard deviations about 90 %.
+    assert held.mean() > 0.9 - 4 * (0.09 / 80 + 0.09 / 100) ** 0.5
+    assert model.card["calibration"]["decay"]["rate"]["windows"] >= 80
+    assert "80 windows of decay" in found.attrs["calibration"]
