@@ -3,7 +3,7 @@
 import importlib.util
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from math import ceil, exp, log
 from pathlib import Path
@@ -67,7 +67,7 @@ class System:
         licence: Licence of the solver.
         fields: Names of the fields, in the order in which they are written.
         domain: Low and high end of both space axes.
-        boundary: Kind at every side, as in `mpp.schema`.
+        boundary: Kinds at the low and high side of both axes, as in `mpp.schema`, or of x and of y.
         frames: Number of stored frames.
         interval: Time between frames.
         burn_in: Time from the initial condition to the first frame.
@@ -87,7 +87,7 @@ class System:
     licence: str
     fields: tuple[str, ...]
     domain: tuple[float, float]
-    boundary: str
+    boundary: str | tuple[str, str]
     frames: int
     interval: float
     burn_in: float
@@ -103,6 +103,11 @@ class System:
     def extent(self) -> float:
         """Length of the square's sides."""
         return self.domain[1] - self.domain[0]
+
+    @property
+    def boundaries(self) -> tuple[str, str]:
+        """Kinds at the low and high side of x and of y."""
+        return (self.boundary,) * 2 if isinstance(self.boundary, str) else self.boundary
 
     @property
     def times(self) -> Float[np.ndarray, " frame"]:
@@ -127,23 +132,34 @@ class System:
         return np.random.default_rng([seed, zlib.crc32(self.name.encode()), index])
 
     def sample(
-        self, values: Float[Any, "frame field x y"], parameters: Mapping[str, float]
+        self,
+        values: Float[Any, "frame field x y"],
+        parameters: Mapping[str, float],
+        static: Mapping[str, Float[np.ndarray, "x y"]] | None = None,
     ) -> xr.Dataset:
         """One trajectory in the canonical schema, in float32.
 
         Args:
             values: The solver's frames, on a grid ``refinement`` times finer than what is stored.
             parameters: What `draw` gave.
+            static: Maps that do not change in time, by name, on the same grid.
         """
         values = np.asarray(self._coarsen(np.asarray(values)), dtype=np.float32)
         points = self.points(values.shape[-1])
-        coords = {axis: coordinate(points, axis, "1", self.boundary) for axis in ("x", "y")}
+        coords = {
+            axis: coordinate(points, axis, "1", kinds)
+            for axis, kinds in zip("xy", self.boundaries, strict=True)
+        }
         data = {
             name: xr.Variable(
                 ("sample", "time", "x", "y"), values[None, :, channel], known_field(name).attrs()
             )
             for channel, name in enumerate(self.fields)
         }
+        for name, values in (static or {}).items():
+            stored = np.asarray(self._coarsen(values[None, None]), dtype=np.float32)[0]
+            attrs = replace(known_field(name), role="static").attrs()
+            data[name] = xr.Variable(("sample", "x", "y"), stored, attrs)
         for name, value in parameters.items():
             units = self.parameters[name].units
             attrs = Field(name, units, role="parameter").attrs()
@@ -201,9 +217,18 @@ def load_system(folder: Path) -> System:
     try:
         ranges = {name: Range(**span) for name, span in spec.pop("parameters", {}).items()}
         spec |= {"fields": tuple(spec["fields"]), "domain": tuple(map(float, spec["domain"]))}
+        if not isinstance(spec["boundary"], str):
+            spec["boundary"] = _by_axis(spec["boundary"])
         return System(name=folder.resolve().name, parameters=ranges, **spec)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: incomplete or of a wrong type: {error}") from error
+
+
+def _by_axis(kinds: list[str]) -> tuple[str, str]:
+    along_x, along_y = kinds
+    if "periodic" in kinds:
+        raise ValueError(f"boundary {kinds}: write periodic alone, for both axes")
+    return along_x, along_y
 
 
 def load_simulate(folder: Path, system: System) -> Simulate:
