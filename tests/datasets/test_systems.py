@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,10 @@ def require(solver: str) -> None:
 
 def fixed(**parameters: float) -> dict[str, dict[str, float]]:
     return {name: {"low": value, "high": value} for name, value in parameters.items()}
+
+
+def load_parameters(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / name / "spec.yaml").read_text(encoding="utf-8"))["parameters"]
 
 
 def mean(values: xr.DataArray) -> xr.DataArray:
@@ -215,8 +220,9 @@ def test_shallow_water_keeps_its_mass_and_symmetry(run: Run) -> None:
     np.testing.assert_allclose(ds.velocity_y, mirrored.velocity_y, atol=1e-5)
 
 
-def test_euler_conserves_mass_momentum_and_energy(run: Run) -> None:
-    ds = run("euler").astype("float64")
+@pytest.mark.parametrize("name", ["euler", "euler_quadrants_periodic"])
+def test_periodic_gas_conserves_mass_momentum_and_energy(run: Run, name: str) -> None:
+    ds = run(name).astype("float64")
     kinetic = ds.density * (ds.velocity_x**2 + ds.velocity_y**2) / 2
     energy = ds.pressure / 0.4 + kinetic
     for conserved in (ds.density, ds.density * ds.velocity_x, ds.density * ds.velocity_y, energy):
@@ -224,6 +230,44 @@ def test_euler_conserves_mass_momentum_and_energy(run: Run) -> None:
         np.testing.assert_allclose(total - total[:, :1], 0, atol=1e-5)
     assert (ds.density > 0).all()
     assert (ds.pressure > 0).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gas_is_sods_shock_tube_where_two_states_meet(axis: int) -> None:
+    # Sod's tube, (rho, u, p) = (1, 0, 1) below 0.5 and (0.125, 0, 0.1) above, has the exact
+    # solution p* = 0.30313 and u* = 0.92745 between the waves, rho = 0.42632 below the contact
+    # and 0.26557 above (Toro 2009, table 4.3). At t = 0.2 the contact is at
+    # 0.5 + 0.2 u* = 0.685 and the shock, of speed 1.752, at 0.850; the tail of the
+    # rarefaction, of speed u* - sqrt(1.4 p*/rho) = -0.070, at 0.486.
+    require("clawpack")
+    from mpp.data.gas import euler
+
+    system = replace(load_system(ROOT / "euler_quadrants"), frames=2, interval=0.2)
+    below = np.arange(128)[:, None] < 64
+    initial = np.zeros((4, 128, 4))
+    initial[0], initial[3] = np.where(below, 1, 0.125), np.where(below, 1, 0.1)
+    end = euler(system, initial if axis == 0 else np.moveaxis(initial, 1, 2))[-1]
+    density, *velocity, pressure = end if axis == 0 else np.moveaxis(end, 2, 1)
+    for place, expected in ((0.6, 0.42632), (0.77, 0.26557)):
+        cell = int(128 * place)
+        np.testing.assert_allclose(density[cell], expected, rtol=0.01)
+        np.testing.assert_allclose(velocity[axis][cell], 0.92745, rtol=0.01)
+        np.testing.assert_allclose(pressure[cell], 0.30313, rtol=0.01)
+    np.testing.assert_allclose(velocity[1 - axis], 0, atol=1e-12)
+    assert density[int(128 * 0.83)].min() > 0.2  # the shock is past it
+    np.testing.assert_allclose(density[int(128 * 0.87) :], 0.125, rtol=1e-3)
+
+
+def test_euler_quadrants_look_the_same_at_every_time_seen_from_the_middle(run: Run) -> None:
+    # Neither the equations nor four states that meet at the centre hold a length, so the solution
+    # depends on position / time alone: twice the time is the first time magnified twice. A block of
+    # 2 x 2 cells of the later frame is one cell of the earlier frame's middle.
+    parameters = load_parameters("euler_quadrants") | fixed(centre_x=0.5, centre_y=0.5)
+    changes = {"parameters": parameters, "interval": 0.1, "frames": 3, "least_resolution": 64}
+    ds = run("euler_quadrants", **changes)
+    middle = ds.isel(time=[1], x=slice(16, 48), y=slice(16, 48))
+    later = ds.isel(time=[2]).coarsen(x=2, y=2).mean()
+    assert error(later.assign_coords(middle.coords), middle) < 0.12
 
 
 def test_clawpack_leaves_no_file_behind(
