@@ -300,6 +300,57 @@ def test_kelvin_helmholtz_wave_grows_as_rayleighs_equation_says(run: Run) -> Non
     assert 0.92 * expected < growth < expected
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sound_is_reflected_by_a_jump_of_impedance_and_by_a_wall_and_leaves_open_sides(
+    axis: int,
+) -> None:
+    # Impedances density x sound speed of 1 below 0.6 and 2 x 1.5 = 3 above: of a pulse p = u = 1
+    # the jump reflects (3 - 1) / (3 + 1) = 0.5 and lets through 2 x 3 / (3 + 1) = 1.5. It starts
+    # at 0.3 and meets the jump at t = 0.3. At t = 0.5 one part is at 0.4, the other, 1.5 times as
+    # fast, at 0.9. That leaves; the first meets the wall at t = 0.9 and is at 0.2 at t = 1.1.
+    require("clawpack")
+    from clawpack import riemann
+
+    from mpp.data.volumes import rollout
+
+    system = replace(load_system(ROOT / "acoustics"), frames=2, burn_in=0.5, interval=0.6)
+    x = (np.arange(256)[:, None] + 0.5) / 256
+    pulse = np.exp(-(((x - 0.3) / 0.05) ** 2)) * np.ones(4)
+    flow = [pulse, 0 * pulse] if axis == 0 else [0 * pulse, pulse]
+    medium = np.stack([np.where(x < 0.6, 1, value) * np.ones(4) for value in (2, 1.5)])
+    arrays = [np.stack([pulse, *flow]), medium]
+    initial, static = arrays if axis == 0 else [np.moveaxis(array, 1, 2) for array in arrays]
+    frames = rollout(system, riemann.vc_acoustics_2D, initial, {}, static)
+    pressure, velocity = frames[:, 0], frames[:, 1 + axis]
+    if axis == 1:
+        pressure, velocity = (np.moveaxis(values, 1, 2) for values in (pressure, velocity))
+    for frame, place, p, u in ((0, 0.4, 0.5, -0.5), (0, 0.9, 1.5, 0.5), (1, 0.2, 0.5, 0.5)):
+        near = np.abs(x[:, 0] - place) < 0.02
+        assert pressure[frame, near].max() == pytest.approx(p, rel=0.05)
+        assert np.abs(velocity[frame, near]).max() == pytest.approx(abs(u), rel=0.05)
+        assert np.sign(velocity[frame, near].mean()) == np.sign(u)
+    assert np.abs(pressure[1, x[:, 0] > 0.6]).max() < 0.01
+
+
+@pytest.mark.parametrize(("boundary", "left"), [("wall", (0.8, 1)), ("open", (0, 0.5))])
+def test_sound_keeps_its_energy_between_walls_and_loses_it_to_open_sides(
+    run: Run, boundary: str, left: tuple[float, float]
+) -> None:
+    # Energy p^2 / (2 rho c^2) + rho |u|^2 / 2 and the compressed volume p / (rho c^2) change by
+    # the flow through the sides alone, but for the little that the limiter does to either.
+    ds = run("acoustics", boundary=boundary, interval=0.2, least_resolution=64).astype("float64")
+    stiffness = ds.density * ds.sound_speed**2
+    squared = ds.velocity_x**2 + ds.velocity_y**2
+    energy = mean(ds.pressure**2 / stiffness + ds.density * squared).values / 2
+    assert (np.diff(energy) < 0).all()
+    share = energy[:, -1] / energy[:, 0]
+    assert (share > left[0]).all()
+    assert (share < left[1]).all()
+    if boundary == "wall":
+        volume, size = (mean(values / stiffness) for values in (ds.pressure, np.abs(ds.pressure)))
+        assert (np.abs(volume - volume[:, 0]) < 0.02 * size[:, 0]).all()
+
+
 def test_clawpack_leaves_no_file_behind(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
