@@ -54,7 +54,7 @@ class Range:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A physical system on a square, as its ``spec.yaml`` describes it.
+    """A physical system on a line, a square or a cube, as its ``spec.yaml`` describes it.
 
     Two systems are equal only if they are the same object, so that compiled solvers can be kept
     by system.
@@ -66,7 +66,7 @@ class System:
         solver: Distribution that solves it: exponax, scipy or clawpack.
         licence: Licence of the solver.
         fields: Names of the fields, in the order in which they are written.
-        domain: Low and high end of both space axes.
+        domain: Low and high end of every space axis.
         boundary: Kind at every side, as in `mpp.schema`.
         frames: Number of stored frames.
         interval: Time between frames.
@@ -101,7 +101,7 @@ class System:
 
     @property
     def extent(self) -> float:
-        """Length of the square's sides."""
+        """Length of the domain's sides."""
         return self.domain[1] - self.domain[0]
 
     @property
@@ -127,20 +127,22 @@ class System:
         return np.random.default_rng([seed, zlib.crc32(self.name.encode()), index])
 
     def sample(
-        self, values: Float[Any, "frame field x y"], parameters: Mapping[str, float]
+        self, values: Float[Any, "frame field *space"], parameters: Mapping[str, float]
     ) -> xr.Dataset:
         """One trajectory in the canonical schema, in float32.
 
         Args:
-            values: The solver's frames, on a grid ``refinement`` times finer than what is stored.
+            values: The solver's frames, on a grid ``refinement`` times finer than what is stored,
+                over one to three space axes of as many points each.
             parameters: What `draw` gave.
         """
         values = np.asarray(self._coarsen(np.asarray(values)), dtype=np.float32)
         points = self.points(values.shape[-1])
-        coords = {axis: coordinate(points, axis, "1", self.boundary) for axis in ("x", "y")}
+        axes = ("x", "y", "z")[: values.ndim - 2]
+        coords = {axis: coordinate(points, axis, "1", self.boundary) for axis in axes}
         data = {
             name: xr.Variable(
-                ("sample", "time", "x", "y"), values[None, :, channel], known_field(name).attrs()
+                ("sample", "time", *axes), values[None, :, channel], known_field(name).attrs()
             )
             for channel, name in enumerate(self.fields)
         }
@@ -151,16 +153,15 @@ class System:
         coords["time"] = coordinate(self.times, "time", "1")
         return xr.Dataset(data, coords, {"system": self.name})
 
-    def _coarsen(self, values: Float[np.ndarray, "frame field x y"]) -> np.ndarray:
+    def _coarsen(self, values: Float[np.ndarray, "frame field *space"]) -> np.ndarray:
         """Every so many points of a periodic grid, averages over so many cells of another."""
+        axes = ("x", "y", "z")[: values.ndim - 2]
         if self.boundary == "periodic":
-            return values[..., :: self.refinement, :: self.refinement]
+            return values[(..., *[slice(None, None, self.refinement)] * len(axes))]
+        blocks = " ".join(f"({axis} {axis}_fine)" for axis in axes)
+        fine = {f"{axis}_fine": self.refinement for axis in axes}
         return reduce(
-            values,
-            "frame field (x i) (y j) -> frame field x y",
-            "mean",
-            i=self.refinement,
-            j=self.refinement,
+            values, f"frame field {blocks} -> frame field {' '.join(axes)}", "mean", **fine
         )
 
     def provenance(self) -> dict[str, str]:
