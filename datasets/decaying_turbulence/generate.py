@@ -29,6 +29,7 @@ class Stirring(ex.nonlin_fun.BaseNonlinearFun):
         super().__init__(2, points, dealiasing_fraction=2 / 3)
 
     def __call__(self, u_hat: Complex[Array, "2 x y_mode"]) -> Complex[Array, "2 x y_mode"]:
+        """Both terms, for the modes of vorticity and dye."""
         laplace = ex.spectral.build_laplace_operator(self.gradient)[0]
         potential = u_hat[0] / jnp.where(laplace == 0, 1, laplace)
         flow = self.ifft(jnp.stack([self.gradient[1] * potential, -self.gradient[0] * potential]))
