@@ -54,7 +54,7 @@ class Range:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A physical system on a square, as its ``spec.yaml`` describes it.
+    """A physical system on a line, a square or a cube, as its ``spec.yaml`` describes it.
 
     Two systems are equal only if they are the same object, so that compiled solvers can be kept
     by system.
@@ -66,8 +66,8 @@ class System:
         solver: Distribution that solves it: exponax, scipy or clawpack.
         licence: Licence of the solver.
         fields: Names of the fields, in the order in which they are written.
-        domain: Low and high end of both space axes.
-        boundary: Kinds at the low and high side of both axes, as in `mpp.schema`, or of x and of y.
+        domain: Low and high end of every space axis.
+        boundary: Kinds at the low and high side of every axis, as in `mpp.schema`, or of x and of y.
         frames: Number of stored frames.
         interval: Time between frames.
         burn_in: Time from the initial condition to the first frame.
@@ -101,7 +101,7 @@ class System:
 
     @property
     def extent(self) -> float:
-        """Length of the square's sides."""
+        """Length of the domain's sides."""
         return self.domain[1] - self.domain[0]
 
     @property
@@ -133,33 +133,36 @@ class System:
 
     def sample(
         self,
-        values: Float[Any, "frame field x y"],
+        values: Float[Any, "frame field *space"],
         parameters: Mapping[str, float],
-        static: Mapping[str, Float[np.ndarray, "x y"]] | None = None,
+        static: Mapping[str, Float[np.ndarray, "*space"]] | None = None,
     ) -> xr.Dataset:
         """One trajectory in the canonical schema, in float32.
 
         Args:
-            values: The solver's frames, on a grid ``refinement`` times finer than what is stored.
+            values: The solver's frames, on a grid ``refinement`` times finer than what is stored,
+                over one to three space axes of as many points each.
             parameters: What `draw` gave.
             static: Maps that do not change in time, by name, on the same grid.
         """
         values = np.asarray(self._coarsen(np.asarray(values)), dtype=np.float32)
         points = self.points(values.shape[-1])
+        axes = ("x", "y", "z")[: values.ndim - 2]
+        each = (self.boundary,) * len(axes) if isinstance(self.boundary, str) else self.boundary
         coords = {
             axis: coordinate(points, axis, "1", kinds)
-            for axis, kinds in zip("xy", self.boundaries, strict=True)
+            for axis, kinds in zip(axes, each, strict=True)
         }
         data = {
             name: xr.Variable(
-                ("sample", "time", "x", "y"), values[None, :, channel], known_field(name).attrs()
+                ("sample", "time", *axes), values[None, :, channel], known_field(name).attrs()
             )
             for channel, name in enumerate(self.fields)
         }
         for name, values in (static or {}).items():
             stored = np.asarray(self._coarsen(values[None, None]), dtype=np.float32)[0]
             attrs = replace(known_field(name), role="static").attrs()
-            data[name] = xr.Variable(("sample", "x", "y"), stored, attrs)
+            data[name] = xr.Variable(("sample", *axes), stored, attrs)
         for name, value in parameters.items():
             units = self.parameters[name].units
             attrs = Field(name, units, role="parameter").attrs()
@@ -167,16 +170,15 @@ class System:
         coords["time"] = coordinate(self.times, "time", "1")
         return xr.Dataset(data, coords, {"system": self.name})
 
-    def _coarsen(self, values: Float[np.ndarray, "frame field x y"]) -> np.ndarray:
+    def _coarsen(self, values: Float[np.ndarray, "frame field *space"]) -> np.ndarray:
         """Every so many points of a periodic grid, averages over so many cells of another."""
+        axes = ("x", "y", "z")[: values.ndim - 2]
         if self.boundary == "periodic":
-            return values[..., :: self.refinement, :: self.refinement]
+            return values[(..., *[slice(None, None, self.refinement)] * len(axes))]
+        blocks = " ".join(f"({axis} {axis}_fine)" for axis in axes)
+        fine = {f"{axis}_fine": self.refinement for axis in axes}
         return reduce(
-            values,
-            "frame field (x i) (y j) -> frame field x y",
-            "mean",
-            i=self.refinement,
-            j=self.refinement,
+            values, f"frame field {blocks} -> frame field {' '.join(axes)}", "mean", **fine
         )
 
     def provenance(self) -> dict[str, str]:

@@ -26,6 +26,8 @@ SHORT: dict[str, dict[str, Any]] = {
     "kuramoto_sivashinsky": {"burn_in": 4},
     "swift_hohenberg": {"burn_in": 1.5},
     "burgers": {"refinement": 1},
+    "decaying_turbulence": {"refinement": 1},
+    "cahn_hilliard": {"refinement": 1, "least_resolution": 64, "burn_in": 20},
 }
 """What makes a run short: its burn-in, mostly. Every run has six frames."""
 
@@ -68,13 +70,19 @@ def load_parameters(name: str) -> dict[str, Any]:
 
 
 def mean(values: xr.DataArray) -> xr.DataArray:
-    return values.astype("float64").mean(["x", "y"])
+    return values.astype("float64").mean(space(values))
+
+
+def space(values: xr.DataArray) -> list[str]:
+    return [axis for axis in ("x", "y", "z") if axis in values.dims]
 
 
 def error(ds: xr.Dataset, truth: xr.Dataset) -> float:
     """Largest root mean square error of a frame, relative to the truth's standard deviation."""
     worst = [
-        np.sqrt(mean((ds[name] - truth[name]) ** 2) / truth[name].std(["x", "y"]) ** 2).max()
+        np.sqrt(
+            mean((ds[name] - truth[name]) ** 2) / truth[name].std(space(truth[name])) ** 2
+        ).max()
         for name in schema.names(truth)
     ]
     return float(max(worst))
@@ -86,7 +94,14 @@ def wavenumbers(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return number[:, None], number[None, :]
 
 
-SLOW = {"gray_scott", "kolmogorov_flow", "kuramoto_sivashinsky", "swift_hohenberg"}
+SLOW = {
+    "gray_scott",
+    "kolmogorov_flow",
+    "kuramoto_sivashinsky",
+    "swift_hohenberg",
+    "decaying_turbulence",
+    "cahn_hilliard",
+}
 SYSTEMS = [
     pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
     for path in FOLDERS
@@ -131,6 +146,8 @@ def test_folder_is_complete(path: Path) -> None:
         ("fitzhugh_nagumo", 0.001),
         ("kuramoto_sivashinsky", 0.03),
         ("swift_hohenberg", 0.02),
+        ("decaying_turbulence", 0.001),
+        ("cahn_hilliard", 0.02),
     ],
 )
 def test_shorter_steps_change_little(run: Run, name: str, tolerance: float) -> None:
@@ -360,3 +377,89 @@ def test_clawpack_leaves_no_file_behind(
     generate(ROOT / "shallow_water", system, trajectories=1, resolution=32, workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
     assert [path.name for path in system.iterdir()] == ["shallow_water.nc"]
+
+
+@pytest.mark.slow
+def test_decaying_turbulence_loses_what_viscosity_takes(run: Run) -> None:
+    # Advection moves energy and dye about and makes none: for every quantity q that obeys
+    # dq/dt + u.grad q = D lap q, d<q^2 / 2>/dt = -D <|grad q|^2>, here D = viscosity / Sc for the
+    # dye. Pressure does no work on a flow without divergence.
+    ds = run("decaying_turbulence", interval=0.04)
+    viscosity = ds.viscosity.values[:, None]
+    flow = [ds[name].astype("float64") for name in ("velocity_x", "velocity_y")]
+    for parts, diffusivity in (
+        (flow, viscosity),
+        ([ds.tracer.astype("float64")], viscosity / ds.schmidt_number.values[:, None]),
+    ):
+        held = sum(mean(part**2) / 2 for part in parts).values
+        lost = diffusivity * sum(steepness(ds, part) for part in parts).values
+        slope = (held[:, 2:] - held[:, :-2]) / (2 * 0.04)
+        np.testing.assert_allclose(slope, -lost[:, 1:-1], rtol=0.02)
+    np.testing.assert_allclose(mean(ds.tracer), 0, atol=1e-5)
+    np.testing.assert_allclose([mean(part) for part in flow], 0, atol=1e-5)
+    kx, ky = wavenumbers(ds)
+    u, v = (np.fft.fft2(part) for part in flow)
+    assert np.abs(kx * u + ky * v).max() < 1e-5 * (np.abs(kx * u) + np.abs(ky * v)).max()
+
+
+@pytest.mark.slow
+def test_decaying_turbulence_carries_vorticity_and_dye_with_its_velocity(run: Run) -> None:
+    # dq/dt = -u.grad q + D lap q at every point, for q = dv/dx - du/dy with D = viscosity and for
+    # the dye with D = viscosity / Sc; the central difference in time is off by (0.04 / T)^2 / 6,
+    # about 0.5 % where the flow turns over in T = 0.2.
+    ds = run("decaying_turbulence", interval=0.04).astype("float64")
+    kx, ky = wavenumbers(ds)
+    u, v = ds.velocity_x.values, ds.velocity_y.values
+    viscosity = ds.viscosity.values[:, None, None, None]
+    schmidt = ds.schmidt_number.values[:, None, None, None]
+
+    def derived(factor: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return np.fft.ifft2(factor * np.fft.fft2(values)).real
+
+    vorticity = derived(1j * kx, v) - derived(1j * ky, u)
+    for q, diffusivity in ((vorticity, viscosity), (ds.tracer.values, viscosity / schmidt)):
+        carried = u * derived(1j * kx, q) + v * derived(1j * ky, q)
+        expected = (diffusivity * derived(-(kx**2) - ky**2, q) - carried)[:, 1:-1]
+        slope = (q[:, 2:] - q[:, :-2]) / (2 * 0.04)
+        assert np.std(slope - expected) < 0.02 * np.std(expected)
+
+
+def steepness(ds: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Mean square gradient over a periodic square, by Parseval."""
+    kx, ky = wavenumbers(ds)
+    spectrum = values.copy(data=np.hypot(kx, ky) * np.abs(np.fft.fft2(values)))
+    return mean(spectrum**2) / (ds.sizes["x"] * ds.sizes["y"])
+
+
+@pytest.mark.slow
+def test_cahn_hilliard_keeps_its_mass_while_its_free_energy_falls(run: Run) -> None:
+    # dc/dt = lap(dF/dc), F = <(c^2 - 1)^2 / 4 + width^2 / 2 |grad c|^2>, so that
+    # d<c>/dt = 0 and dF/dt = -<|grad(c^3 - c - width^2 lap c)|^2>.
+    ds = run("cahn_hilliard", interval=0.5)
+    c = ds.concentration.astype("float64")
+    expected = np.broadcast_to(ds.mean_concentration.values[:, None], c.shape[:2])
+    np.testing.assert_allclose(mean(c), expected, atol=1e-5)
+    kx, ky = wavenumbers(ds)
+    width = ds.interface_width**2
+    curvature = c.copy(data=np.fft.ifft2(-(kx**2 + ky**2) * np.fft.fft2(c)).real)
+    energy = (mean((c**2 - 1) ** 2 / 4) + width / 2 * steepness(ds, c)).values
+    lost = steepness(ds, c**3 - c - width * curvature).values
+    slope = energy[:, 2:] - energy[:, :-2]
+    assert (slope < 0).all()
+    np.testing.assert_allclose(slope, -lost[:, 1:-1], rtol=0.05)
+
+
+def test_wave_equation_keeps_its_energy_and_repeats(run: Run) -> None:
+    # Energy: <v^2> / 2 + c^2 <|grad u|^2> / 2. And every wave k of the square turns with
+    # 2 pi c |k|: those with integer |k| alone (modes = 1: |k| = 1) all return after t = 1 / c.
+    ds = run("wave_equation")
+    u, v = (ds[name].astype("float64") for name in ("displacement", "displacement_rate"))
+    energy = mean(v**2) / 2 + ds.wave_speed**2 / 2 * steepness(ds, u)
+    np.testing.assert_allclose(energy, energy.values[:, :1].repeat(6, 1), rtol=1e-4)
+    np.testing.assert_allclose(mean(v**2).values[:, 0], energy[:, 0], rtol=1e-4)  # an equal share
+    parameters = fixed(wave_speed=0.5)
+    single = run("wave_equation", parameters=parameters, constants={"modes": 1}, interval=0.4)
+    for name in ("displacement", "displacement_rate"):
+        first, last = single[name].isel(time=0), single[name].isel(time=-1)
+        np.testing.assert_allclose(last, first, atol=1e-4 * float(np.abs(first).max()))
+        assert np.abs(single[name].isel(time=2) - first).max() > 0.5 * np.abs(first).max()
