@@ -67,7 +67,7 @@ class System:
         licence: Licence of the solver.
         fields: Names of the fields, in the order in which they are written.
         domain: Low and high end of every space axis.
-        boundary: Kinds at the low and high side of every axis, as in `mpp.schema`, or of x and of y.
+        boundary: Kinds at the low and high side of every axis, as in `mpp.schema`, or of x and y.
         frames: Number of stored frames.
         interval: Time between frames.
         burn_in: Time from the initial condition to the first frame.
