@@ -81,6 +81,7 @@ KNOWN: dict[str, Field] = {
         Field("vorticity", symbol="\\omega", component="xy"),
         Field("density", symbol="\\rho"),
         Field("pressure", symbol="p"),
+        Field("sound_speed", symbol="c", role="static"),
         Field("energy", symbol="E"),
         Field("temperature", symbol="T"),
         Field("buoyancy", symbol="b"),

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from mpp.data.periodic import rollout
+from mpp.data.periodic import rollout, velocity
 from mpp.data.system import System
 from mpp.data.waves import random_series
 
@@ -30,8 +30,7 @@ def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Da
 def _solve(
     system: System, vorticity: Float[Array, "1 x y"], numbers: dict[str, Array]
 ) -> Float[Array, "frame 2 x y"]:
-    # Exponax's vorticity is ∂u_x/∂y - ∂u_y/∂x, so that its velocity is (∂ψ/∂y, -∂ψ/∂x) with
-    # Δψ = ω, and its force points along -sin(k y).
+    # Exponax's force points along -sin(k y), as its vorticity has the opposite of the usual sign.
     stepper = ex.stepper.KolmogorovFlowVorticity(
         2,
         system.extent,
@@ -43,18 +42,5 @@ def _solve(
         drag=-system.constants["drag"],
         order=4,  # order 2 amplifies waves that are carried along without friction
     )
-    return jax.vmap(lambda frame: _velocity(system, frame))(rollout(system, stepper, vorticity))
-
-
-def _velocity(system: System, vorticity: Float[Array, "1 x y"]) -> Float[Array, "2 x y"]:
-    points = vorticity.shape[-1]
-    gradient = ex.spectral.build_derivative_operator(2, system.extent, points)
-    laplace = ex.spectral.build_laplace_operator(gradient)
-    potential = ex.fft(vorticity) * jnp.where(
-        laplace == 0, 0, 1 / jnp.where(laplace == 0, 1, laplace)
-    )
-    return ex.ifft(
-        jnp.concatenate([gradient[1:] * potential, -gradient[:1] * potential]),
-        num_spatial_dims=2,
-        num_points=points,
-    )
+    frames = rollout(system, stepper, vorticity)
+    return jax.vmap(lambda frame: velocity(frame, system.extent))(frames)

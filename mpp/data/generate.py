@@ -176,7 +176,7 @@ def _trajectory(folder: str, seed: int, size: int, length: int, index: int) -> x
     ds = require_valid(
         simulate(system, size * system.refinement, system.rng(seed, index)), system.name
     )
-    for name in names(ds):
+    for name in (*names(ds), *names(ds, "static")):
         if not np.isfinite(ds[name].values).all():
             drawn = ", ".join(f"{key}={ds[key].item():.4g}" for key in names(ds, "parameter"))
             raise InputError(

@@ -3,7 +3,7 @@
 import importlib.util
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from math import ceil, exp, log
 from pathlib import Path
@@ -54,7 +54,7 @@ class Range:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A physical system on a square, as its ``spec.yaml`` describes it.
+    """A physical system on a line, a square or a cube, as its ``spec.yaml`` describes it.
 
     Two systems are equal only if they are the same object, so that compiled solvers can be kept
     by system.
@@ -66,8 +66,8 @@ class System:
         solver: Distribution that solves it: exponax, scipy or clawpack.
         licence: Licence of the solver.
         fields: Names of the fields, in the order in which they are written.
-        domain: Low and high end of both space axes.
-        boundary: Kind at every side, as in `mpp.schema`.
+        domain: Low and high end of every space axis.
+        boundary: Kinds at the low and high side of every axis, as in `mpp.schema`, or of x and y.
         frames: Number of stored frames.
         interval: Time between frames.
         burn_in: Time from the initial condition to the first frame.
@@ -87,7 +87,7 @@ class System:
     licence: str
     fields: tuple[str, ...]
     domain: tuple[float, float]
-    boundary: str
+    boundary: str | tuple[str, str]
     frames: int
     interval: float
     burn_in: float
@@ -101,8 +101,13 @@ class System:
 
     @property
     def extent(self) -> float:
-        """Length of the square's sides."""
+        """Length of the domain's sides."""
         return self.domain[1] - self.domain[0]
+
+    @property
+    def boundaries(self) -> tuple[str, str]:
+        """Kinds at the low and high side of x and of y."""
+        return (self.boundary,) * 2 if isinstance(self.boundary, str) else self.boundary
 
     @property
     def times(self) -> Float[np.ndarray, " frame"]:
@@ -127,23 +132,37 @@ class System:
         return np.random.default_rng([seed, zlib.crc32(self.name.encode()), index])
 
     def sample(
-        self, values: Float[Any, "frame field x y"], parameters: Mapping[str, float]
+        self,
+        values: Float[Any, "frame field *space"],
+        parameters: Mapping[str, float],
+        static: Mapping[str, Float[np.ndarray, "*space"]] | None = None,
     ) -> xr.Dataset:
         """One trajectory in the canonical schema, in float32.
 
         Args:
-            values: The solver's frames, on a grid ``refinement`` times finer than what is stored.
+            values: The solver's frames, on a grid ``refinement`` times finer than what is stored,
+                over one to three space axes of as many points each.
             parameters: What `draw` gave.
+            static: Maps that do not change in time, by name, on the same grid.
         """
         values = np.asarray(self._coarsen(np.asarray(values)), dtype=np.float32)
         points = self.points(values.shape[-1])
-        coords = {axis: coordinate(points, axis, "1", self.boundary) for axis in ("x", "y")}
+        axes = ("x", "y", "z")[: values.ndim - 2]
+        each = (self.boundary,) * len(axes) if isinstance(self.boundary, str) else self.boundary
+        coords = {
+            axis: coordinate(points, axis, "1", kinds)
+            for axis, kinds in zip(axes, each, strict=True)
+        }
         data = {
             name: xr.Variable(
-                ("sample", "time", "x", "y"), values[None, :, channel], known_field(name).attrs()
+                ("sample", "time", *axes), values[None, :, channel], known_field(name).attrs()
             )
             for channel, name in enumerate(self.fields)
         }
+        for name, values in (static or {}).items():
+            stored = np.asarray(self._coarsen(values[None, None]), dtype=np.float32)[0]
+            attrs = replace(known_field(name), role="static").attrs()
+            data[name] = xr.Variable(("sample", *axes), stored, attrs)
         for name, value in parameters.items():
             units = self.parameters[name].units
             attrs = Field(name, units, role="parameter").attrs()
@@ -151,16 +170,15 @@ class System:
         coords["time"] = coordinate(self.times, "time", "1")
         return xr.Dataset(data, coords, {"system": self.name})
 
-    def _coarsen(self, values: Float[np.ndarray, "frame field x y"]) -> np.ndarray:
+    def _coarsen(self, values: Float[np.ndarray, "frame field *space"]) -> np.ndarray:
         """Every so many points of a periodic grid, averages over so many cells of another."""
+        axes = ("x", "y", "z")[: values.ndim - 2]
         if self.boundary == "periodic":
-            return values[..., :: self.refinement, :: self.refinement]
+            return values[(..., *[slice(None, None, self.refinement)] * len(axes))]
+        blocks = " ".join(f"({axis} {axis}_fine)" for axis in axes)
+        fine = {f"{axis}_fine": self.refinement for axis in axes}
         return reduce(
-            values,
-            "frame field (x i) (y j) -> frame field x y",
-            "mean",
-            i=self.refinement,
-            j=self.refinement,
+            values, f"frame field {blocks} -> frame field {' '.join(axes)}", "mean", **fine
         )
 
     def provenance(self) -> dict[str, str]:
@@ -201,9 +219,18 @@ def load_system(folder: Path) -> System:
     try:
         ranges = {name: Range(**span) for name, span in spec.pop("parameters", {}).items()}
         spec |= {"fields": tuple(spec["fields"]), "domain": tuple(map(float, spec["domain"]))}
+        if not isinstance(spec["boundary"], str):
+            spec["boundary"] = _by_axis(spec["boundary"])
         return System(name=folder.resolve().name, parameters=ranges, **spec)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: incomplete or of a wrong type: {error}") from error
+
+
+def _by_axis(kinds: list[str]) -> tuple[str, str]:
+    along_x, along_y = kinds
+    if "periodic" in kinds:
+        raise ValueError(f"boundary {kinds}: write periodic alone, for both axes")
+    return along_x, along_y
 
 
 def load_simulate(folder: Path, system: System) -> Simulate:

@@ -123,6 +123,19 @@ def test_cells_are_averaged_where_points_would_be_picked(tmp_path: Path) -> None
     np.testing.assert_allclose(ds.x, (np.arange(8) + 0.5) / 4)
 
 
+def test_static_maps_and_the_sides_of_each_axis_are_stored(tmp_path: Path, pool: Executor) -> None:
+    spec = SPEC.replace("boundary: periodic", "boundary: [wall open, wall]")
+    solver = SOLVER.replace("drawn)", "drawn, {'bathymetry': np.add.outer(0 * x, x)})")
+    ds = xr.load_dataset(generate(write(tmp_path / "sines", spec, solver), tmp_path, pool=pool))
+    assert schema.validate(ds) == []
+    assert schema.boundaries(ds) == (("wall", "open"), ("wall", "wall"))
+    assert schema.names(ds, "static") == ("bathymetry",)
+    assert ds.bathymetry.dims == ("sample", "x", "y")
+    # The solver's map is y at the low ends of 16 cells in 2; two of them average to their middle.
+    expected = (ds.y - 1 / 16).broadcast_like(ds.bathymetry)
+    np.testing.assert_allclose(ds.bathymetry, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("span", "allowed"),
     [
@@ -148,6 +161,12 @@ def test_non_finite_trajectory_is_never_written(tmp_path: Path, pool: Executor) 
     ):
         generate(folder, tmp_path / "out", pool=pool)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_non_finite_map_is_never_written(tmp_path: Path, pool: Executor) -> None:
+    solver = SOLVER.replace("drawn)", "drawn, {'bathymetry': np.full(2 * [resolution], np.nan)})")
+    with pytest.raises(InputError, match=r"bathymetry of trajectory 0 .* is not finite"):
+        generate(write(tmp_path / "sines", solver=solver), tmp_path / "out", pool=pool)
 
 
 def test_dead_worker_is_one_line(tmp_path: Path) -> None:
@@ -205,6 +224,8 @@ def test_wrong_number_is_refused(sines: Path, tmp_path: Path, options, message: 
         ("fields: [tracer, velocity_x]", "", "incomplete.*fields"),
         ("{low: 1, high: 2, units: m s-1}", "{lowest: 1}", "incomplete or of a wrong type"),
         ("title: Sines", "title: [", "not valid YAML"),
+        ("boundary: periodic", "boundary: [periodic, wall]", "write periodic alone"),
+        ("boundary: periodic", "boundary: [wall, wall, wall]", "too many values"),
         (SPEC, "just text", "expected keys and values"),
         ("solver: numpy", "solver: no_such_solver", "no_such_solver is not installed"),
     ],
