@@ -19,7 +19,7 @@ from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 MODELS: tuple[type[Surrogate], ...] = (AxialTransformer, PublishedAViT)
 """The models that a checkpoint can hold; a name that is not here is refused."""

@@ -10,7 +10,7 @@ are the same. The transform :math:`T_i` is chosen from the training data and kep
 =============  =========================================  ======================================
 transform      :math:`T(p)`                               chosen for numbers that
 =============  =========================================  ======================================
-`linear`       :math:`p`                                  stay within a factor of 10
+`linear`       :math:`p`                                  stay within a factor of 3
 `log`          :math:`\ln p`                              are positive and span more
 `signed log`   :math:`\mathrm{sign}(p) \ln(1 + |p| / s)`  take both signs, or zero, and span more
 =============  =========================================  ======================================
