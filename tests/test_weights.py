@@ -105,7 +105,7 @@ DAMAGES = {
     "a pickle": (put_pickle, "do not fit the model"),
     "another hash": (lambda at: change(at, sha256="0" * 64), "missing or damaged"),
     "unknown model": (lambda at: change(at, model="Oracle"), "unknown model 'Oracle'"),
-    "later format": (lambda at: change(at, format=2), "format 2"),
+    "later format": (lambda at: change(at, format=3), "format 3"),
     "another shape": (lambda at: change(at, arguments={"names": ["a"]}), "do not fit"),
     "wrong arguments": (lambda at: change(at, arguments={"nonsense": 1}), "do not fit"),
     "no description": (lambda at: (at / "model.json").unlink(), "expected a checkpoint folder"),
