@@ -225,7 +225,7 @@ def train_and_score(study: Study, keep: Path, encoding: str, seed: int) -> dict[
     folder = keep / f"{encoding.replace(' ', '_')}_{seed}"
     model = pretrain(
         runs, folder, build, study.batch_size, held_out=0.3, max_steps=study.steps,
-        validate_every=study.steps, seed=seed, rollouts=0,
+        validate_every=study.steps, seed=seed, rollouts=0, resume=True,
     )  # fmt: skip
     assert isinstance(model, AxialTransformer)
     scores, readings = [], []

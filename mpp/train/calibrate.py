@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mpp.batch import Batch
+from mpp.data.mixture import window_loader
+from mpp.data.windows import Windows
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import COVERAGE, NORMAL_REACH
 from mpp.train.datamodule import MixtureData
@@ -22,7 +24,8 @@ Calibration = dict[str, dict[str, dict[str, Any]]]
 def calibrate(model: AxialTransformer, data: MixtureData) -> Calibration:
     r"""How far intervals must reach to hold 90 % of the true numbers, in standard deviations read.
 
-    All numbers are hidden from the model together, the time between frames with them. The reach is
+    Histories are taken one after another from the whole of every validation run. All numbers are
+    hidden from the model together, the time between frames with them. The reach is
     the quantile of a split conformal prediction: of :math:`n` errors the
     :math:`\lceil 0.9 (n + 1) \rceil`-th smallest, the largest where there are too few.
 
@@ -38,12 +41,14 @@ def calibrate(model: AxialTransformer, data: MixtureData) -> Calibration:
     """
     model.eval()
     found: Calibration = {}
-    for system, loader in zip(data.systems, data.val_dataloader(), strict=True):
-        errors = _errors(model, loader)
+    for held_out in data.validation:
+        frames = min(model.history, held_out.ds.sizes["time"])
+        windows = Windows(held_out.ds, frames, stride=frames, source=held_out.source)
+        errors = _errors(model, window_loader(windows, data.batch_size))
         parts = zip(model.numbers.names, errors.unbind(-1), strict=True)
         learned = {name: part for name, part in parts if name in model.numbers.seen}
         having = {name: part for name, part in learned.items() if not part.isnan().all()}
-        found[system] = {name: _report(part) for name, part in having.items()}
+        found[held_out.system] = {name: _report(part) for name, part in having.items()}
     return found
 
 
@@ -53,13 +58,12 @@ def _errors(
     """Errors in standard deviations read, NaN where a run has no such number or frame."""
     errors = []
     for batch in loader:
-        past = batch.window(0, min(model.history, batch.frames - 1))
-        told = replace(past, parameters={}, timed=False)
+        told = replace(batch, parameters={}, timed=False)
         reading = model.advance(told, None)[1].reading
-        truth = model.numbers.standard(past, past.step)
+        truth = model.numbers.standard(batch, batch.step)
         mean, sigma = reading[..., 0], (0.5 * reading[..., 1]).exp()
-        frames = torch.full((past.samples, model.history, truth.shape[2]), torch.nan)
-        frames[:, : past.frames] = ((truth - mean).abs() / sigma).cpu()
+        frames = torch.full((batch.samples, model.history, truth.shape[2]), torch.nan)
+        frames[:, : batch.frames] = ((truth - mean).abs() / sigma).cpu()
         errors.append(frames)
     return torch.cat(errors)
 
