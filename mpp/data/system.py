@@ -107,7 +107,8 @@ class System:
     @property
     def boundaries(self) -> tuple[str, str]:
         """Kinds at the low and high side of x and of y."""
-        return (self.boundary,) * 2 if isinstance(self.boundary, str) else self.boundary
+        kinds = self.boundary
+        return (kinds, kinds) if isinstance(kinds, str) else kinds
 
     @property
     def times(self) -> Float[np.ndarray, " frame"]:

@@ -22,7 +22,7 @@ def random_series(
         axes: Number of space axes.
     """
     span = np.arange(-modes, modes + 1)
-    length = reduce(np.hypot, np.ix_(*[span] * axes), 0.0)
+    length = reduce(np.hypot, np.ix_(*[span] * axes), np.zeros(()))
     spread = np.where((length > 0) & (length <= modes), np.maximum(length, 1) ** slope, 0)
     parts = rng.normal(size=(2, *length.shape)) * spread
     spectrum = np.zeros((resolution,) * axes, dtype=complex)

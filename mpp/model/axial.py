@@ -226,6 +226,11 @@ class AxialTransformer(Surrogate):
         """The frame after each frame of the batch, from that frame and those before it."""
         return self.predict(batch)[0]
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile both ways to call the model, as `torch.nn.Module.compile` does with one."""
+        super().compile(*args, **options)
+        self.predict = torch.compile(self.predict, *args, **options)
+
     def predict(
         self, batch: Batch
     ) -> tuple[Float[Tensor, "sample time field *space"], Float[Tensor, "sample time name two"]]:

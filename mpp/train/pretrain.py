@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning as L
-import torch
 import xarray as xr
 
 from mpp import schema
@@ -114,8 +113,6 @@ def pretrain(
         )
     if compiled:
         surrogate.compile(fullgraph=True)
-        if isinstance(surrogate, AxialTransformer):  # which is trained through another method
-            surrogate.predict = torch.compile(surrogate.predict, fullgraph=True)
     module = TrainingModule(surrogate, lr, weight_decay, loss, optimizer, schedule, rollouts)
     surrogate.card = {
         "systems": list(data.systems),
