@@ -68,7 +68,7 @@ class Study:
     histories: tuple[int, ...] = (1, 4)
     every: int = 3
     frames: int = 4
-    starts: int = 4
+    starts: int = 8
     shape: dict[str, Any] = field(
         default_factory=lambda: {
             "history": 4, "width": 64, "depth": 2, "hidden": 32, "local_out": 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 import xarray as xr
+from jaxtyping import Float
 from torch import Tensor
 
 from mpp import schema
@@ -15,6 +16,9 @@ from mpp.fields import Field
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import COVERAGE, NORMAL_REACH, TIME_STEP
 from mpp.model.surrogate import Surrogate
+
+RUNS = 8
+"""Runs that are looked at together; the memory that this takes does not grow with the rest."""
 
 
 def infer(
@@ -56,8 +60,7 @@ def infer(
     numbers = model.eval().numbers
     told = {name: value for name, value in batch.parameters.items() if name not in names}
     hidden = replace(batch, parameters=told, timed=batch.timed and TIME_STEP not in names)
-    with torch.inference_mode():
-        reading = model.advance(hidden, None)[1].reading[:, -1]
+    reading = _read(model, hidden)
     mean, sigma = reading[..., 0], (0.5 * reading[..., 1]).exp()
     data: dict[str, xr.Variable | xr.DataArray] = {}
     calibrated = []
@@ -80,6 +83,14 @@ def infer(
     kept = {key: value for key, value in history.attrs.items() if key in ("system", "source")}
     made = {"coverage": COVERAGE, "history_frames": batch.frames}
     return xr.Dataset(data, attrs={**kept, **made, "calibration": "; ".join(calibrated)})
+
+
+@torch.inference_mode()
+def _read(model: AxialTransformer, batch: Batch) -> Float[Tensor, "sample name two"]:
+    """What the last frame says, a few runs at a time."""
+    runs = [batch.sample(number) for number in range(batch.samples)]
+    parts = [Batch.collate(runs[first : first + RUNS]) for first in range(0, len(runs), RUNS)]
+    return torch.cat([model.advance(part, None)[1].reading[:, -1] for part in parts])
 
 
 def _reach(model: AxialTransformer, system: str, name: str, frames: int) -> tuple[float, str]:

@@ -75,6 +75,16 @@ def test_laws_what_is_asked_for_is_not_looked_at_and_the_rest_is(model, history)
     assert abs(told[0] - told[1]).max() > 1e-4
 
 
+def test_runs_are_read_each_for_itself_however_many_there_are(model, monkeypatch):
+    many = example((8, 8), samples=5, frames=4)
+    together = infer(model, many)
+    monkeypatch.setattr("mpp.inference.RUNS", 2)
+    apart = infer(model, many)
+    for name in together:
+        np.testing.assert_allclose(apart[name], together[name], rtol=1e-5)
+    assert len(np.unique(together["diffusivity"])) > 1
+
+
 def test_fewer_frames_have_an_interval_of_their_own(model, history):
     report = {"windows": 9, "reach": [3.0, 1.0, 1.0, 1.0]}
     model.card["calibration"] = {"example": {"diffusivity": report}}

@@ -406,8 +406,9 @@ def test_decaying_turbulence_loses_what_viscosity_takes(run: Run) -> None:
 def test_decaying_turbulence_carries_vorticity_and_dye_with_its_velocity(run: Run) -> None:
     # dq/dt = -u.grad q + D lap q at every point, for q = dv/dx - du/dy with D = viscosity and for
     # the dye with D = viscosity / Sc; the central difference in time is off by (0.04 / T)^2 / 6,
-    # about 0.5 % where the flow turns over in T = 0.2.
-    ds = run("decaying_turbulence", interval=0.04).astype("float64")
+    # about 0.5 % where the flow turns over in T = 0.2, and 64 points
+    # do not hold all of the products: 1 to 3 %, where a wrong sign or factor would be off by 100 %.
+    ds = run("decaying_turbulence", interval=0.04, least_resolution=64).astype("float64")
     kx, ky = wavenumbers(ds)
     u, v = ds.velocity_x.values, ds.velocity_y.values
     viscosity = ds.viscosity.values[:, None, None, None]
@@ -421,7 +422,7 @@ def test_decaying_turbulence_carries_vorticity_and_dye_with_its_velocity(run: Ru
         carried = u * derived(1j * kx, q) + v * derived(1j * ky, q)
         expected = (diffusivity * derived(-(kx**2) - ky**2, q) - carried)[:, 1:-1]
         slope = (q[:, 2:] - q[:, :-2]) / (2 * 0.04)
-        assert np.std(slope - expected) < 0.02 * np.std(expected)
+        assert np.std(slope - expected) < 0.05 * np.std(expected)
 
 
 def steepness(ds: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
