@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mpp.errors import InputError
 from mpp.viz import labels
@@ -45,9 +46,9 @@ def estimates(ds: xr.Dataset) -> Figure:
     for axes in list(grid.flat)[len(names) :]:
         axes.remove()
     frames = int(ds.attrs.get("history_frames", 0))
-    figure.suptitle(
-        f"{labels.system_name(ds)} · estimates from {frames} frame{'s' if frames > 1 else ''}"
-    )
+    title = f"{labels.system_name(ds)} · estimates from {frames} frame{'s' if frames > 1 else ''}"
+    trained = any("trained_low" in ds[name].attrs for name in names)
+    figure.suptitle(title + (" · grey: the range in training" if trained else ""))
     return figure
 
 
@@ -57,14 +58,15 @@ def _panel(axes: Axes, ds: xr.Dataset, name: str) -> None:
     place = np.asarray(ds[f"truth_{name}"]) if known else np.arange(middle.size, dtype=float)
     reach = np.stack([middle - low, high - middle])
     axes.errorbar(place, middle, reach, fmt="o", ms=3.5, lw=0.9, color=LINE_COLOURS[0], zorder=2)
-    label = labels.with_units(labels.plain(name), str(ds[name].attrs.get("units", "1")))
+    title = labels.plain(name).replace("_", " ")
+    label = labels.with_units(title, str(ds[name].attrs.get("units", "1")))
     axes.set_ylabel(f"estimate: {label}")
-    axes.set_title(labels.plain(name))
+    axes.set_title(title)
     if not known:
         axes.set_xlabel("run")
         return
     held = float(np.mean((low <= place) & (place <= high)))
-    axes.set_title(f"{labels.plain(name)} · {held:.0%} of the intervals hold it")
+    axes.set_title(f"{title} · {held:.0%} of the intervals hold it", fontsize="medium")
     axes.set_xlabel(f"true: {label}")
     ends = [min(place.min(), middle.min()), max(place.max(), middle.max())]
     axes.plot(ends, ends, color=BASELINE_COLOUR, lw=1, ls="--", zorder=1)
@@ -74,3 +76,7 @@ def _panel(axes: Axes, ds: xr.Dataset, name: str) -> None:
     if ends[0] > 0 and ends[1] > LOG_FROM * ends[0]:
         axes.set_xscale("log")
         axes.set_yscale("log", nonpositive="clip")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
