@@ -73,7 +73,8 @@ def _summary(found: dict[str, Any], facts: dict[str, Any]) -> "Table":
         table.add_row("patch", f"{patch} points a token along each axis")
     table.add_row("shape", _readable(shape))
     card = found["card"]
-    later = [key for key in card if key not in (*FIRST, "fields", "numbers", "system_numbers")]
+    elsewhere = (*FIRST, "fields", "numbers", "system_numbers", "calibration")
+    later = [key for key in card if key not in elsewhere]
     for key in [key for key in FIRST if key in card] + later:
         table.add_row(key.replace("_", " "), _readable(card[key]))
     table.add_row("sha256", found["sha256"])
@@ -102,17 +103,23 @@ def _fields(found: dict[str, Any]) -> "Table":
 
 
 def _numbers(found: dict[str, Any], ranges: dict[str, tuple[float, float]]) -> "Table":
-    """A row for each number of the equation, with the values that it had in training."""
+    """A row for each number: its values in training, and how many its intervals held by system.
+
+    Of intervals that one half of the validation windows set, the other half's share.
+    """
     from rich.table import Table
 
     card = found["card"]
     table = Table(box=None, pad_edge=False, header_style="bold cyan", padding=(0, 2, 0, 0))
-    for title in ("number", "units", "in training", "systems"):
+    for title in ("number", "units", "in training", "systems", "intervals held"):
         table.add_column(title, overflow="fold")
     for name, (low, high) in ranges.items():
         units = card.get("numbers", {}).get(name, {}).get("units", "not told")
         owners = [s for s, names in card.get("system_numbers", {}).items() if name in names]
-        table.add_row(name, units, f"{low:.3g} to {high:.3g}", ", ".join(owners) or "every")
+        every = card.get("calibration", {}).values()
+        held = [f"{numbers[name]['crossed']:.0%}" for numbers in every if name in numbers]
+        span = f"{low:.3g} to {high:.3g}"
+        table.add_row(name, units, span, ", ".join(owners) or "every", ", ".join(held))
     return table
 
 

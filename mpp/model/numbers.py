@@ -153,10 +153,10 @@ class Numbers(nn.Module):
 
     def set_transforms(self, transforms: Mapping[str, Transform]) -> None:
         """Tell it what the numbers are like over the training data."""
-        for number, name in enumerate(self.names):
-            for key, value in vars(transforms.get(name, Transform())).items():
-                if name in transforms:
-                    getattr(self, key)[number] = value
+        for name, transform in transforms.items():
+            row = self.names.index(name)
+            for key, value in vars(transform).items():
+                getattr(self, key)[row] = value
 
     def standard(
         self, batch: Batch, step: Float[Tensor, " sample"] | None

@@ -23,8 +23,6 @@ from mpp.train.schedule import Schedule, Trapezoid
 
 ROLLED_OUT = 0.03
 """Weight of a rollout's later steps against the steps from true frames; their errors are larger."""
-
-
 READING = 0.03
 """Weight of the numbers read back against the frames."""
 
