@@ -16,6 +16,7 @@ import xarray as xr
 
 from mpp.data.generate import default_workers, generate, solver_pool
 from mpp.data.open import open_dataset
+from mpp.data.system import Split
 from mpp.errors import InputError
 from mpp.evaluation import evaluate
 from mpp.finetuning import finetune
@@ -41,8 +42,6 @@ WRITTEN = (
 """What a demo leaves in its folder."""
 RATE = 5e-3
 """Learning rate of both arms; on the validation run finetuning did worse with 0.002 and 0.004."""
-TEST_SEED = 1_000_000
-"""Test runs are drawn with another seed than those that are trained on."""
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows progress: takes a task and its total, gives a function that takes how much is done."""
@@ -140,21 +139,22 @@ def _simulate(
             f"{datasets}: expected the repository's folder of systems, with {TARGET} in it; give "
             "it with --datasets"
         )
-    wanted = [
-        *((name, out, plan.trajectories, plan.seed) for name in PRETRAINING),
-        (TARGET, out, plan.runs, plan.seed),
-        (TARGET, out / "test", plan.test_runs, plan.seed + TEST_SEED),
+    wanted: list[tuple[str, Split, int]] = [
+        *((name, "train", plan.trajectories) for name in PRETRAINING),
+        (TARGET, "train", plan.runs),
+        (TARGET, "test", plan.test_runs),
     ]
     opened = []
     with solver_pool(default_workers()) as pool:
-        for name, folder, count, seed in wanted:
+        for name, split, count in wanted:
             with bar(f"simulate {name}", count) as advance:
                 path = generate(
                     datasets / name,
-                    folder,
+                    out,
                     trajectories=count,
                     resolution=plan.resolution,
-                    seed=seed,
+                    seed=plan.seed,
+                    split=split,
                     pool=pool,
                     on_trajectory=lambda index, advance=advance: advance(index + 1),
                 )

@@ -13,7 +13,7 @@ import xarray as xr
 from mpp import schema
 from mpp.cli.main import main
 from mpp.data.generate import generate, solver_pool
-from mpp.data.system import Range, load_system
+from mpp.data.system import SEEDS, Range, load_system
 from mpp.errors import InputError
 
 SPEC = """
@@ -87,6 +87,28 @@ def test_longer_runs_start_with_the_frames_of_shorter_ones(
     xr.testing.assert_equal(short, long.isel(time=slice(3)))
 
 
+def test_other_splits_start_from_what_no_training_run_starts_from(
+    tmp_path: Path, pool: Executor
+) -> None:
+    spec = SPEC.replace("units: m s-1}", "units: m s-1, beyond: [[0.5, 1], [2, 3]]}")
+    folder = write(tmp_path / "sines", spec)
+    made = {
+        split: xr.load_dataset(
+            generate(folder, tmp_path / "out", trajectories=8, split=split, pool=pool)
+        )
+        for split in SEEDS
+    }
+    places = [path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.nc")]
+    assert sorted(map(str, places)) == ["beyond/sines.nc", "sines.nc", "test/sines.nc"]
+    assert [ds.attrs["split"] for ds in made.values()] == list(SEEDS)
+    noise = [(ds.velocity_x / ds.tracer).mean(["time", "x", "y"]) for ds in made.values()]
+    assert np.unique(np.concatenate(noise).round(6)).size == 24
+    inside = [((ds.speed >= 1) & (ds.speed <= 2)).values for ds in made.values()]
+    assert (inside[0].all(), inside[1].all(), inside[2].any()) == (True, True, False)
+    assert (made["beyond"].speed < 1).any()
+    assert (made["beyond"].speed > 2).any()
+
+
 def test_file_is_canonical_chunked_and_says_where_it_comes_from(
     sines: Path, tmp_path: Path, pool: Executor
 ) -> None:
@@ -153,6 +175,45 @@ def test_range_stays_within_its_ends(span: Range, allowed) -> None:
     assert abs(below - above) < 60
 
 
+@pytest.mark.parametrize(
+    ("span", "outside"),
+    [
+        (Range(2, 3, beyond=((1, 2), (3, 5))), lambda value: 1 <= value <= 2 or 3 <= value <= 5),
+        (Range(1, 10, "log", beyond=((0.1, 1),)), lambda value: 0.1 <= value <= 1),
+        (Range(2, 4, "integer", beyond=((5, 6), (0, 0))), lambda value: value in (0, 5, 6)),
+        (Range(2, 3), lambda value: 2 <= value <= 3),
+    ],
+)
+def test_beyond_is_drawn_from_each_interval_and_the_range_where_there_is_none(
+    span: Range, outside
+) -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.array([span.draw_beyond(rng) for _ in range(400)])
+    assert all(outside(value) for value in drawn)
+    for low, high in span.beyond:  # each as likely as the others
+        share = np.mean((drawn >= low) & (drawn <= high))
+        assert share == pytest.approx(1 / len(span.beyond), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("scale", "beyond"),
+    [
+        ("linear", (2.5, 4)),  # it reaches into the range
+        ("linear", (1, 4)),
+        ("linear", (5, 4)),
+        ("integer", (3, 4)),  # its low end is the range's high end
+        ("log", (0, 1)),
+    ],
+)
+def test_beyond_that_is_not_outside_is_refused(
+    tmp_path: Path, scale: str, beyond: tuple[float, float]
+) -> None:
+    line = f"{{low: 2, high: 3, scale: {scale}, beyond: [[{beyond[0]}, {beyond[1]}]]}}"
+    folder = write(tmp_path / "sines", SPEC.replace("{low: 1, high: 2, units: m s-1}", line))
+    with pytest.raises(InputError, match=r"beyond \[.*\] is no interval outside \[2, 3\]"):
+        load_system(folder)
+
+
 def test_non_finite_trajectory_is_never_written(tmp_path: Path, pool: Executor) -> None:
     solver = SOLVER.replace("noise = rng.normal()", "noise = np.nan")
     folder = write(tmp_path / "sines", solver=solver)
@@ -209,6 +270,7 @@ def test_step_shortens_on_finer_grids_only(sines: Path) -> None:
         ({"frames": 1}, "frames must be at least 2, got 1"),
         ({"resolution": 7}, "resolution must be even, got 7"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": 1_000_000}, "seed must be below 1000000, got 1000000; .* --split test"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
     ],
 )
