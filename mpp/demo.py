@@ -6,8 +6,6 @@ many steps. Both are scored on runs that neither of them trained on or chose its
 persistence beside them.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import xarray as xr
 
 from mpp.data.generate import default_workers, generate, solver_pool
 from mpp.data.open import open_dataset
+from mpp.data.suite import Bar
 from mpp.data.system import Split
 from mpp.errors import InputError
 from mpp.evaluation import evaluate
@@ -42,9 +41,6 @@ WRITTEN = (
 """What a demo leaves in its folder."""
 RATE = 5e-3
 """Learning rate of both arms; on the validation run finetuning did worse with 0.002 and 0.004."""
-
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows progress: takes a task and its total, gives a function that takes how much is done."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from mpp.errors import InputError
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
-    "generate": "run a solver: datasets/NAME into canonical files",
+    "generate": "run solvers: datasets/NAME or a whole suite into canonical files",
     "doctor": "what is in these files, and will they train",
     "convert": "any readable input to the canonical schema, as NetCDF or Zarr",
     "pretrain": "train one model on many systems",

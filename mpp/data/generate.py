@@ -107,7 +107,7 @@ def generate(
     path = _prepare(file_of(out, system.name, split), overwrite)
     attrs = system.provenance() | {"generator": f"mpp {__version__}, mpp generate"}
     attrs |= settings(folder, split, seed, size, length)
-    with _borrow(pool, min(workers, count)) as processes:
+    with borrow(pool, min(workers, count)) as processes:
         task = partial(_trajectory, str(folder.resolve()), split, seed, size, length)
         try:
             samples = processes.map(task, range(count))
@@ -189,7 +189,8 @@ def _prepare(path: Path, overwrite: bool) -> Path:
 
 
 @contextmanager
-def _borrow(pool: Executor | None, workers: int) -> Iterator[Executor]:
+def borrow(pool: Executor | None, workers: int) -> Iterator[Executor]:
+    """The pool that is given, or one of our own that ends here."""
     if pool is not None:
         yield pool
         return
