@@ -15,8 +15,11 @@ from mpp.viz.style import field_scale, styled
 
 COLUMNS = 2
 TIMES = 5
-TILE = 1.25
-"""Inches along each side of a tile."""
+WIDTH, HEIGHT = 7.4, 2.1
+"""Inches of a strip."""
+PLACE = {"left": 0.09, "right": 0.9, "bottom": 0.24, "top": 0.79, "wspace": 0.08}
+"""Where its tiles are, as parts of it; a layout that is computed takes longer than the drawing."""
+BAR = (0.915, PLACE["bottom"], 0.012, PLACE["top"] - PLACE["bottom"])
 
 
 @styled
@@ -36,12 +39,11 @@ def suite_sheet(systems: Sequence[xr.Dataset], title: str) -> Figure:
     if not systems:
         raise InputError("no system to draw: give at least one file of runs")
     rows = ceil(len(systems) / COLUMNS)
-    size = (COLUMNS * (TIMES * TILE + 1.1), rows * (TILE + 0.75) + 0.5)
-    figure = Figure(figsize=size, layout="constrained")
-    parts = figure.subfigures(rows, COLUMNS, squeeze=False, wspace=0.02).ravel()
+    figure = Figure(figsize=(COLUMNS * WIDTH, rows * HEIGHT))
+    parts = figure.subfigures(rows, COLUMNS, squeeze=False).ravel()
     for part, ds in zip(parts, systems, strict=False):
         _strip(part, ds)
-    figure.suptitle(title)
+    figure.suptitle(title, y=1 + 0.25 / (rows * HEIGHT))
     return figure
 
 
@@ -51,18 +53,19 @@ def _strip(figure: SubFigure, ds: xr.Dataset) -> None:
     item, values, defined = select(ds, schema.names(ds)[0], 0)
     scale = field_scale(values.where(defined).values, item)
     in_time = cuts[0].horizontal == "time"
-    grid = figure.subplots(1, 1 if in_time else TIMES, squeeze=False)[0]
+    grid = figure.subplots(1, 1 if in_time else TIMES, squeeze=False, gridspec_kw=PLACE)[0]
     for axes in grid[len(cuts) :]:
         axes.set_axis_off()
     for axes, cut in zip(grid, cuts, strict=False):
         tiles.draw(axes, cut.cut(values), cut.cut(defined), scale)
         axes.set_aspect("auto" if cut.shape(ds) is None else "equal")
         axes.set_title(cut.title, fontsize=9)
-        tiles.sparse_ticks(axes, TIMES * TILE if in_time else TILE, TILE)
-        axes.tick_params(labelleft=axes is grid[0], labelsize=8)
-        axes.set_xlabel(labels.axis_label(ds, cut.horizontal) if axes is grid[0] else "")
+        tiles.sparse_ticks(axes, WIDTH if in_time else WIDTH / (TIMES + 1), HEIGHT / 2)
+        first = axes is grid[0]
+        axes.tick_params(labelleft=first, labelbottom=first, labelsize=8)
+        axes.set_xlabel(labels.axis_label(ds, cut.horizontal) if first else "")
     grid[0].set_ylabel(labels.axis_label(ds, cuts[0].vertical))
-    bar = figure.colorbar(scale.mappable, ax=list(grid), location="right", aspect=12, pad=0.01)
+    bar = figure.colorbar(scale.mappable, cax=figure.add_axes(BAR, label="<colorbar>"))
     bar.ax.tick_params(labelsize=8)
     name = labels.with_units(labels.field_label(item), item.units)
-    figure.suptitle(f"{labels.system_name(ds)} · {name}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"{labels.system_name(ds)} · {name}", x=0.02, y=0.98, ha="left", fontsize=11)

@@ -14,7 +14,7 @@ import yaml
 
 from mpp import schema
 from mpp.data.generate import generate, solver_pool
-from mpp.data.system import SEEDS, Split, System, load_system
+from mpp.data.system import INSTALL, SEEDS, Split, System, load_system
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("datasets/*/spec.yaml"))
 ROOT = FOLDERS[0].parent
@@ -64,7 +64,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def require(solver: str) -> None:
     if find_spec(solver) is None:
-        pytest.skip(f"{solver} is not installed")
+        pytest.skip(f"{solver} is not installed: {INSTALL[solver]}")
 
 
 def fixed(**parameters: float) -> dict[str, dict[str, float]]:
