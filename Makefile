@@ -31,7 +31,7 @@ $(VENV)/simulate: pyproject.toml constraints.txt
 $(VENV)/dev: $(VENV)/simulate
 	$(PIP) --editable '.[simulate,dev]'
 	@if command -v gfortran >/dev/null; then $(PIP) --editable '.[simulate-fv]'; else \
-		echo "gfortran is not here to build clawpack: the tests of six systems will be skipped."; \
+		echo "gfortran is not here to build clawpack: the systems it solves will not be tested."; \
 		echo "Install gfortran, then remove $@ and run this again."; fi
 	touch $@
 
