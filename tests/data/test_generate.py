@@ -1,8 +1,10 @@
 """The runner: what a trajectory may depend on, what its file holds, and mistakes in one line."""
 
 import importlib.util
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import netCDF4
@@ -253,6 +255,14 @@ def test_unusable_output_folder_is_refused(
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(InputError, match="no permission to write there"):
         generate(sines, tmp_path / "out")
+
+
+def test_a_split_is_drawn_with_seeds_that_training_cannot_have(sines: Path) -> None:
+    # Test runs of the demo were drawn with a seed a million higher before there were splits.
+    system = load_system(sines)
+    for split, start in (("train", 5), ("test", 1_000_005), ("beyond", 2_000_005)):
+        expected = np.random.default_rng([start, zlib.crc32(b"sines"), 3]).random()
+        assert replace(system, split=split).rng(5, 3).random() == expected
 
 
 def test_step_shortens_on_finer_grids_only(sines: Path) -> None:
