@@ -2,6 +2,7 @@
 
 import os
 import signal
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -108,7 +109,8 @@ def generate(
     attrs = system.provenance() | {"generator": f"mpp {__version__}, mpp generate"}
     attrs |= settings(folder, split, seed, size, length)
     with borrow(pool, min(workers, count)) as processes:
-        task = partial(_trajectory, str(folder.resolve()), split, seed, size, length)
+        where = str(folder.resolve()), _stamp(folder)
+        task = partial(_trajectory, *where, split, seed, size, length)
         try:
             samples = processes.map(task, range(count))
             _write(samples, count, path, attrs, on_trajectory)
@@ -201,19 +203,34 @@ def borrow(pool: Executor | None, workers: int) -> Iterator[Executor]:
         own.shutdown(cancel_futures=True)
 
 
+def _stamp(folder: Path) -> int:
+    """A number that changes with what is in the folder."""
+    files = (folder / name for name in ("spec.yaml", "generate.py"))
+    return zlib.crc32(b"".join(file.read_bytes() for file in files if file.is_file()))
+
+
 @cache
-def _load(folder: str, split: Split, length: int) -> tuple[System, Simulate]:
-    """The same system for all trajectories of a file, so that its solver is compiled once."""
+def _load(folder: str, stamp: int, split: Split, length: int) -> tuple[System, Simulate]:
+    """The same system for all trajectories of a file, so that its solver is compiled once.
+
+    Raises:
+        InputError: The folder holds something else here than where the task comes from.
+    """
     _one_thread()
     system = replace(load_system(Path(folder)), split=split, frames=length)
+    if _stamp(Path(folder)) != stamp:
+        raise InputError(
+            f"{system.name}: a worker sees another spec.yaml or generate.py in {folder}; leave "
+            "them as they are while they run, and let all machines see the same folder"
+        )
     return system, load_simulate(Path(folder), system)
 
 
 def _trajectory(
-    folder: str, split: Split, seed: int, size: int, length: int, index: int
+    folder: str, stamp: int, split: Split, seed: int, size: int, length: int, index: int
 ) -> xr.Dataset:
     with SOLVING:
-        system, simulate = _load(folder, split, length)
+        system, simulate = _load(folder, stamp, split, length)
         ds = simulate(system, size * system.refinement, system.rng(seed, index))
     require_valid(ds, system.name)
     for name in (*names(ds), *names(ds, "static")):

@@ -14,7 +14,7 @@ import xarray as xr
 
 from mpp import schema
 from mpp.cli.main import main
-from mpp.data.generate import generate, solver_pool
+from mpp.data.generate import _stamp, _trajectory, generate, solver_pool
 from mpp.data.system import SEEDS, Range, load_system
 from mpp.errors import InputError
 
@@ -236,6 +236,20 @@ def test_dead_worker_is_one_line(tmp_path: Path) -> None:
     folder = write(tmp_path / "sines", solver="import os\nos._exit(1)")
     with pytest.raises(InputError, match="a solver process died"):
         generate(folder, tmp_path / "out", workers=1)
+
+
+def test_workers_follow_the_folder_and_refuse_another_one(
+    sines: Path, tmp_path: Path, pool: Executor
+) -> None:
+    generate(sines, tmp_path, pool=pool)
+    (sines / "generate.py").write_text(SOLVER.replace("np.sin(", "2 * np.sin("))
+    ds = xr.load_dataset(generate(sines, tmp_path, overwrite=True, pool=pool))
+    assert ds.tracer.max() > 1.5
+    elsewhere = write(tmp_path / "elsewhere", SPEC.replace("high: 2", "high: 3"))
+    for folder, message in ((sines, "sees another spec.yaml"), (tmp_path / "gone", "no spec.yaml")):
+        job = pool.submit(_trajectory, str(folder), _stamp(elsewhere), "train", 0, 8, 3, 0)
+        with pytest.raises(InputError, match=message):
+            job.result()
 
 
 def test_existing_file_needs_overwrite(sines: Path, tmp_path: Path, pool: Executor) -> None:
