@@ -15,7 +15,11 @@ def parser() -> CommandParser:
         "mpp finetune --checkpoint demo/pretrained --data demo/data/kuramoto_sivashinsky.nc "
         "--out tuned --max-steps 200",
     )
-    made.add_argument("--checkpoint", required=True, help="checkpoint folder to start from")
+    made.add_argument(
+        "--checkpoint",
+        required=True,
+        help="checkpoint to start from: a folder, mpp-mini, or hf://owner/name",
+    )
     made.add_argument("--data", required=True, nargs="+", help="files or folders with the runs")
     add_output(made, "folder for the tuned checkpoint, its metrics and its state")
     made.add_argument("--max-steps", type=int, default=500, help="optimizer steps (default 500)")

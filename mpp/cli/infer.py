@@ -21,7 +21,7 @@ def parser() -> CommandParser:
         "mpp infer --checkpoint demo/pretrained --data demo/data/gray_scott.nc --history 4 "
         "--out parameters.nc",
     )
-    made.add_argument("--checkpoint", required=True, help="checkpoint folder")
+    made.add_argument("--checkpoint", required=True, help="a folder, mpp-mini, or hf://owner/name")
     made.add_argument("--data", required=True, help="file or folder with the runs")
     made.add_argument(
         "--parameters", nargs="+", help="names to estimate (default: all that the model knows)"

@@ -24,7 +24,7 @@ def parser() -> CommandParser:
         "hash.",
         "mpp inspect demo/pretrained",
     )
-    made.add_argument("checkpoint", help="checkpoint folder")
+    made.add_argument("checkpoint", help="a folder, mpp-mini, or hf://owner/name")
     made.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return made
 
