@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 from mpp import __version__
 from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
@@ -41,7 +42,10 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
         written_beside(folder / DESCRIPTION) as text,
         written_beside(folder / WEIGHTS) as fresh,
     ):
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fresh)
+        # Not safetensors' own `save_file`, which lets nobody else read the file.
+        fresh.write_bytes(
+            serialize({name: value.contiguous() for name, value in model.state_dict().items()})
+        )
         description = {
             "format": FORMAT,
             "mpp": __version__,

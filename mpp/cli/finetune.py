@@ -12,7 +12,7 @@ def parser() -> CommandParser:
         "finetune",
         "Train a copy of a checkpoint on the runs of one system. One run in five is held out to "
         "choose the best weights, or the last part of the run where there is only one.",
-        "mpp finetune --checkpoint demo/pretrained --data demo/data/kuramoto_sivashinsky.nc "
+        "mpp finetune --checkpoint mpp-mini --data demo/data/kuramoto_sivashinsky.nc "
         "--out tuned --max-steps 200",
     )
     made.add_argument(

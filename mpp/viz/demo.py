@@ -55,14 +55,13 @@ def _rollouts(folder: Path) -> Section:
 
 
 def _training(folder: Path) -> Section:
-    captions = {"pretrained": "Pretraining", **ARMS}
     blocks = [
         Picture(
             training_curve(folder / arm / "metrics.csv"),
             f"{caption}. 1 is what copying the last frame costs; val is the relative error of one "
             "step on held-out runs",
         )
-        for arm, caption in captions.items()
+        for arm, caption in ARMS.items()
     ]
     return Section("How training went", blocks)
 
