@@ -1,9 +1,9 @@
 """The main job, end to end: simulate, finetune, compare with scratch, and show it.
 
-The model that is shipped was pretrained on many systems. It is finetuned on a few runs of one that it
-has not seen. A second model of the same shape starts from random weights and trains on the same runs
-for as many steps. Both are scored on runs that neither of them trained on or chose its weights by,
-with persistence beside them.
+The model that is shipped was pretrained on many systems. It is finetuned on a few runs of one that
+it has not seen. A second model of the same shape starts from random weights and trains on the same
+runs for as many steps. Both are scored on runs that neither of them trained on or chose its weights
+by, with persistence beside them.
 """
 
 from collections.abc import Callable
