@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from mpp import schema
 from mpp.errors import InputError
-from mpp.viz.curves import curves, score_names, training_curve
+from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
 from mpp.viz.panels import panels
 from mpp.viz.sheet import sheet
 from mpp.viz.style import save
+from mpp.viz.training import training_curve
 
 Kind = Literal["evaluation", "inference", "rollout", "runs"]
 Format = Literal["png", "pdf"]
