@@ -42,11 +42,16 @@ def parser() -> CommandParser:
     return made
 
 
-def add_settings(made: argparse.ArgumentParser) -> None:
-    """Add the options that say how a study is done, with the defaults of `Study`."""
+def add_settings(made: argparse.ArgumentParser, usual: "Study | None" = None) -> None:
+    """Add the options that say how a study is done.
+
+    Args:
+        made: What to add them to.
+        usual: What options left out will mean; the defaults of `Study` when left out.
+    """
     from mpp.study.plan import Study
 
-    usual = Study()
+    usual = usual or Study()
 
     def add(name: str, meaning: str, metavar: str = "N") -> None:
         default = getattr(usual, name)
@@ -155,17 +160,19 @@ def render(comparisons: Sequence["Comparison"]) -> "rich.table.Table":
 
     first = comparisons[0]
     seeds = first.finetuned.shape[1]
-    spread = f", ± over {seeds} seeds" if seeds > 1 else ""
+    spread = f"\nerrors are means ± standard deviations of {seeds} seeds" if seeds > 1 else ""
     grid = Table(
         title=f"VRMSE · {first.system}",
-        caption=f"AG: scratch over finetuned error · EG: runs saved, as a factor{spread}",
+        caption=f"AG: scratch over finetuned error · EG: times fewer runs{spread}",
     )
-    for name in COLUMNS:
-        left = name in COLUMNS[:2]
-        grid.add_column(name, justify="left" if left else "right", no_wrap=not left)
+    grid.add_column("field", overflow="fold")
+    for name in COLUMNS[2:]:
+        grid.add_column(name, justify="right", no_wrap=True)
     for part in comparisons:
         rows = part.rows()
-        for place, row in enumerate(rows):
+        # The lead time stands below the field, so that the table fits a narrow terminal.
+        names = [*rows[0][:2], *[""] * len(rows)]
+        for place, (name, row) in enumerate(zip(names, rows, strict=False)):
             style = "red" if place in part.worse else None
-            grid.add_row(*row, style=style, end_section=place == len(rows) - 1)
+            grid.add_row(name, *row[2:], style=style, end_section=place == len(rows) - 1)
     return grid

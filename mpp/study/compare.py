@@ -173,7 +173,7 @@ def _gain(comparison: Comparison) -> str:
         sizes = ", ".join(
             str(size) for size, is_so in zip(comparison.sizes, beaten, strict=True) if is_so
         )
-        told += f"; copying the last frame beats finetuning on {sizes}"
+        told += f"; copying the last frame beats finetuning with {sizes}"
     return f"{told}."
 
 

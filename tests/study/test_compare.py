@@ -90,7 +90,7 @@ def test_what_copying_does_better_is_told(study_result):
     ds["persistence_vrmse"] = 0 * ds["persistence_vrmse"] + 0.05
     # Finetuned scores 0.15 x 1.1 at 1 run and an eighth of it at 64.
     told = verdict(compare(ds, (1,)))[0]
-    assert told.endswith("copying the last frame beats finetuning on 1.")
+    assert told.endswith("copying the last frame beats finetuning with 1.")
 
 
 def test_rows_have_every_size_and_persistence(study_result):
