@@ -48,8 +48,12 @@ def make_study(
         "lead_time": ("lead_time", 0.5 * lead, {"units": "s"}),
         "step": ("lead_time", lead),
     }
-    attrs = {"system": "shallow_water", "max_steps": 300, "batch_size": 2, "test_runs": 2}
-    return xr.Dataset(data, coords, {**attrs, "validation_runs": [3, 7]})
+    attrs = {
+        "system": "shallow_water", "max_steps": 300, "batch_size": 2, "test_runs": 2,
+        "validation_runs": [3, 7], "rates_finetuned": 0.002, "rates_scratch": [0.005, 0.01],
+        "rates_chosen_at": 8,
+    }  # fmt: skip
+    return xr.Dataset(data, coords, attrs)
 
 
 @pytest.fixture

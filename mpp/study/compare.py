@@ -192,18 +192,27 @@ def _harm(comparison: Comparison) -> str:
 
 
 def budget(ds: xr.Dataset) -> str:
-    """How the trainings of a system were done, in two sentences."""
+    """How the trainings of a system were done, in a few sentences."""
     steps, batch = int(ds.attrs["max_steps"]), int(ds.attrs["batch_size"])
-    rates, seconds = [], []
+    rates, seconds, chosen = [], [], False
     for arm in ARMS:
         at = ds.sel(arm=arm)
-        rates.append(f"{float(at['learning_rate'].values.flat[0]):g} {arm}")
+        tried = np.atleast_1d(ds.attrs[f"rates_{arm}"])
+        best = (
+            f" (the best of {', '.join(f'{rate:g}' for rate in tried)})" if tried.size > 1 else ""
+        )
+        rates.append(f"{float(at['learning_rate'].values.flat[0]):g} {arm}{best}")
+        chosen = chosen or bool(best)
         median = [float(at[name].median()) for name in ("seconds", "cpu_seconds")]
         seconds.append(f"{median[0]:.3g} s {arm} ({median[1]:.3g} s of processors)")
     validation = np.atleast_1d(ds.attrs["validation_runs"]).size
+    how = ""
+    if chosen:
+        size = int(ds.attrs["rates_chosen_at"])
+        how = f" The best rate is the one that validates best with {size} training runs."
     return (
         f"Every training: {steps} steps of {batch} windows, at rates of {' and '.join(rates)}; in "
-        f"the median {' and '.join(seconds)}. Beside its training runs each had {validation} runs "
-        f"to choose its weights by; errors are on {int(ds.attrs['test_runs'])} test runs that "
+        f"the median {' and '.join(seconds)}.{how} Beside its training runs each had {validation} "
+        f"runs to choose its weights by; errors are on {int(ds.attrs['test_runs'])} test runs that "
         "nothing was trained on or chosen by."
     )

@@ -69,7 +69,9 @@ def transfer(
             that holds another study.
 
     Example:
-        >>> found = mpp.transfer(mpp.load("checkpoint"), [ds], "study")  # doctest: +SKIP
+        >>> from mpp.study.plan import Study
+        >>> model = mpp.load("checkpoint")  # doctest: +SKIP
+        >>> found = mpp.transfer(model, [ds], "study", Study(sizes=(1, 4)))  # doctest: +SKIP
     """
     study, out = study or Study(), Path(out)
     require_at_least(1, workers=workers)
@@ -82,6 +84,8 @@ def transfer(
     record = _record(model, study, targets)
     for target in targets:  # lengths and values, before hours of training
         evaluate(Persistence(), target.test, max(study.lead_steps), model.history, study.starts)
+    if not (out / RECORD).is_file() and out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} holds something else than a study; choose another folder")
     settle(out / RECORD, record)
     choices = {
         (target, arm): [Cell(target, arm, lr, target.middle, 0) for lr in study.rates(arm)]
@@ -107,7 +111,12 @@ def transfer(
         for target in targets
     }
     train([cell for own in cells.values() for cell in own])
-    found = {target.system: gather(own, train.folder) for target, own in cells.items()}
+    found = {
+        target.system: gather(own, train.folder).assign_attrs(
+            {f"rates_{arm}": list(study.rates(arm)) for arm in ARMS}, rates_chosen_at=target.middle
+        )
+        for target, own in cells.items()
+    }
     for system, ds in found.items():
         with written_beside(out / f"{file_name(system)}.nc") as unfinished:
             ds.to_netcdf(unfinished)

@@ -85,6 +85,15 @@ def test_rates_are_for_both_arms(checkpoint, data, tmp_path):
     }
 
 
+def test_a_folder_of_something_else_is_left_alone(checkpoint, data, tmp_path, capsys):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    assert call(checkpoint, data, out) == 2
+    assert "holds something else than a study" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

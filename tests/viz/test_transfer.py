@@ -79,7 +79,9 @@ def test_the_report_holds_tables_verdict_and_pictures(study_result, tmp_path):
     assert "![error against training runs](a-b.png)" in page
     assert "| height | step 1 (0.5 s) | 1 | 0.110 ± 0.010 | 0.220 ± 0.020 | 2 | ≥ 1 |" in page
     assert page.count("- Negative transfer: ") == 2
-    assert "300 steps of 2 windows, at rates of 0.002 finetuned and 0.005 scratch" in page
+    rates = "0.002 finetuned and 0.005 scratch (the best of 0.005, 0.01)"
+    assert f"300 steps of 2 windows, at rates of {rates}" in page
+    assert "The best rate is the one that validates best with 8 training runs." in page
     assert "40 s finetuned (39 s of processors)" in page
     assert "2 runs to choose its weights by; errors are on 2 test runs" in page
 
