@@ -50,6 +50,8 @@ QUICK = Study(
 )  # fmt: skip
 QUICK_DATA: dict[str, Any] = {"resolution": 32, "frames": 12}
 QUICK_SHAPE: dict[str, Any] = {"history": 4, "width": 16, "heads": 2, "depth": 1, "hidden": 8}
+TABLE_WIDTH = 64
+"""Columns of text, so that the title stays on one line."""
 TEST_SEED = 1
 """Test runs are drawn with another seed than those that are trained on."""
 
@@ -239,7 +241,8 @@ def show(found: Mapping[str, xr.Dataset], study: Study, result: Mapping[str, Any
             console.print(f"- {line}", markup=False, highlight=False)
         console.print()
     steps = list(result["ratio_by_step"])
-    table = Table("target", *(f"step {step}" for step in steps), title=result["what"])
+    columns = [f"step {step}" for step in steps]
+    table = Table("target", *columns, title=result["what"], min_width=TABLE_WIDTH)
     table.caption = f"{max(study.sizes)} over the finetuned runs that match scratch on as many"
     for name, by_step in result["targets"].items():
         table.add_row(name, *(f"{by_step[step]['ratio']:.3g}" for step in steps))
