@@ -16,6 +16,7 @@ COMMANDS = {
     "finetune": "adapt a checkpoint to your own runs",
     "rollout": "step a system forward with a checkpoint",
     "evaluate": "scores by field, sample and lead time, persistence beside them",
+    "transfer": "finetuning against training from scratch, as a study",
     "figures": "pictures of a rollout or an evaluation file",
     "infer": "what the numbers of the equation probably are, from frames alone",
     "inspect": "what a checkpoint is: fields, data, size, hash",
