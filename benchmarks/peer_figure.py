@@ -1,0 +1,82 @@
+"""The picture of the comparison: error against step, a column a system."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from peer_arms import DEFAULT, PERSISTENCE
+from peer_report import Kind, label, over_seeds, rows
+
+from mpp.viz.labels import plain
+from mpp.viz.style import BASELINE_COLOUR, LINE_COLOURS, styled
+
+ROWS = {"one model a system": ("alone",), "one model for all systems": ("suite", "finetuned")}
+
+
+@styled
+def figure(result: Mapping[str, Any]) -> Figure:
+    """VRMSE against step: specialists above, models of the whole suite below.
+
+    Lines are means over seeds, bands reach one standard deviation to each side; persistence is
+    dashed and grey. A line ends where a forecast diverged.
+    """
+    scores, systems = over_seeds(rows(result["trainings"])), result["systems"]
+    size = (1.6 + 2.6 * len(systems), 6.4)
+    drawn = Figure(figsize=size, layout="constrained")
+    axes = drawn.subplots(2, len(systems), squeeze=False, sharex=True, sharey="col")
+    kinds = list(dict.fromkeys((one["stage"], one["arm"]) for one in result["trainings"]))
+    arms = [arm for arm in result["arms"] if arm != PERSISTENCE]
+    for row, (title, stages) in enumerate(ROWS.items()):
+        chosen = [kind for kind in kinds if kind[0] in (*stages, PERSISTENCE)]
+        for column, system in enumerate(systems):
+            panel: Axes = axes[row, column]
+            for kind in chosen:
+                _draw(panel, scores, kind, system, arms)
+            _set_scales(panel)
+            if row == 0:
+                panel.set_title(plain(system))
+            else:
+                panel.set_xlabel("step")
+        axes[row, 0].set_ylabel(f"VRMSE, {title}")
+        handles, names = axes[row, 0].get_legend_handles_labels()
+        axes[row, -1].legend(
+            handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False
+        )
+    drawn.suptitle(
+        f"{result['study']['budget']:g} s of training a system · mean over fields and "
+        f"{result['sizes']['test_runs']} test runs · {result['seeds']} seeds"
+    )
+    return drawn
+
+
+def _draw(panel: Axes, scores: pd.DataFrame, kind: Kind, system: str, arms: Sequence[str]) -> None:
+    stage, arm = kind
+    line = scores.loc[(stage, arm, system, "vrmse")]
+    steps = line.index.to_numpy()
+    mean, spread = line["mean"].to_numpy(), line["std"].fillna(0).to_numpy()
+    if arm == PERSISTENCE:
+        colour, dash = BASELINE_COLOUR, "--"
+    else:
+        colour = LINE_COLOURS[arms.index(arm) % len(LINE_COLOURS)]
+        dash = ":" if stage == "finetuned" else "-"
+    panel.plot(
+        steps, mean, color=colour, linestyle=dash, label=label(stage, arm),
+        zorder=4 if arm == DEFAULT else 3,
+    )  # fmt: skip
+    panel.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+
+
+def _set_scales(panel: Axes) -> None:
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    low, high = panel.get_xlim()
+    ticks = [step for step in (1, 2, 5, 10, 20, 50, 100) if low <= step <= high]
+    panel.set_xticks(ticks, [str(step) for step in ticks])
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_formatter(NullFormatter())
+    panel.spines[["top", "right"]].set_visible(False)
