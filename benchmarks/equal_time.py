@@ -8,7 +8,7 @@ checkpoints and the first step, which pays for first allocations, do not.
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,6 @@ def steps_within(budget: float, step: float) -> int:
     return max(2, 1 + round(budget / step))
 
 
-def middle(rounds: list[Mapping[str, float]]) -> dict[str, float]:
+def middle(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Median of each measurement over rounds."""
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}

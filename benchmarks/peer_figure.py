@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from peer_arms import DEFAULT, PERSISTENCE
-from peer_report import Kind, label, over_seeds, rows
+from peer_report import Key, Kind, Scores, label, over_seeds
 
 from mpp.viz.labels import plain
 from mpp.viz.style import BASELINE_COLOUR, LINE_COLOURS, styled
@@ -23,11 +23,11 @@ def figure(result: Mapping[str, Any]) -> Figure:
     Lines are means over seeds, bands reach one standard deviation to each side; persistence is
     dashed and grey. A line ends where a forecast diverged.
     """
-    scores, systems = over_seeds(rows(result["trainings"])), result["systems"]
+    scores, systems = over_seeds(result["trainings"]), result["systems"]
     size = (1.6 + 2.6 * len(systems), 6.4)
     drawn = Figure(figsize=size, layout="constrained")
     axes = drawn.subplots(2, len(systems), squeeze=False, sharex=True, sharey="col")
-    kinds = list(dict.fromkeys((one["stage"], one["arm"]) for one in result["trainings"]))
+    kinds = list(dict.fromkeys(key.kind for key in scores))
     arms = [arm for arm in result["arms"] if arm != PERSISTENCE]
     for row, (title, stages) in enumerate(ROWS.items()):
         chosen = [kind for kind in kinds if kind[0] in (*stages, PERSISTENCE)]
@@ -52,11 +52,13 @@ def figure(result: Mapping[str, Any]) -> Figure:
     return drawn
 
 
-def _draw(panel: Axes, scores: pd.DataFrame, kind: Kind, system: str, arms: Sequence[str]) -> None:
+def _draw(panel: Axes, scores: Scores, kind: Kind, system: str, arms: Sequence[str]) -> None:
     stage, arm = kind
-    line = scores.loc[(stage, arm, system, "vrmse")]
-    steps = line.index.to_numpy()
-    mean, spread = line["mean"].to_numpy(), line["std"].fillna(0).to_numpy()
+    steps = sorted({key.step for key in scores if key.system == system})
+    line = [scores[Key(stage, arm, system, "vrmse", step)] for step in steps]
+    mean, spread = np.array(line).T
+    mean = np.where(np.isfinite(mean), mean, np.nan)
+    spread = np.where(np.isfinite(spread), spread, 0)  # a single seed has none
     if arm == PERSISTENCE:
         colour, dash = BASELINE_COLOUR, "--"
     else:

@@ -1,71 +1,95 @@
 """What the comparison comes to: the two numbers of its goals, and its tables."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
 from peer_arms import DEFAULT, FINER, PERSISTENCE, PUBLISHED, STAGES, Stage, arms
 
 from mpp.metrics.summary import Cell
 
-KEYS = ["stage", "arm", "system", "field", "score", "step"]
 GOALS = {"share_best": 0.8, "ratio": 0.5}
 """At least the first, at most the second."""
+Kind = tuple[str, str]
+"""Stage and arm: a row of a table."""
 
 
-def rows(trainings: Sequence[Mapping[str, Any]], score: str = "mean") -> pd.DataFrame:
-    """One row a training, field, score and step; a forecast that diverged is infinitely wrong.
+class Key(NamedTuple):
+    """What a number in a table is of; the mean over all fields where ``field`` is ``None``."""
+
+    stage: str
+    arm: str
+    system: str
+    score: str
+    step: int
+    field: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Stage and arm."""
+        return self.stage, self.arm
+
+
+class Spread(NamedTuple):
+    """Mean over seeds and standard deviation; NaN for a single seed."""
+
+    mean: float
+    std: float
+
+
+Scores = dict[Key, Spread]
+
+
+def over_seeds(
+    trainings: Sequence[Mapping[str, Any]], runs: str = "mean", by_field: bool = False
+) -> Scores:
+    """Scores over seeds; a forecast that diverged is infinitely wrong.
 
     Args:
         trainings: Finished ones, persistence among them.
-        score: ``mean`` or ``median`` over the test runs.
+        runs: ``mean`` or ``median`` over the test runs.
+        by_field: Keep the fields apart.
     """
-    table = [
-        {
-            **{key: one[key] for key in ("stage", "arm", "seed")},
-            **{key: row[key] for key in ("system", "field", "score")},
-            "step": step,
-            "value": math.inf if value is None else value,
-        }
-        for one in trainings
-        for row in one["scores"]
-        for step, value in enumerate(row[score], 1)
-    ]
-    return pd.DataFrame(table)
+    found: dict[Key, dict[int, list[float]]] = {}
+    for one in trainings:
+        for row in one["scores"]:
+            field = row["field"] if by_field else None
+            for step, value in enumerate(row[runs], 1):
+                key = Key(one["stage"], one["arm"], row["system"], row["score"], step, field)
+                fields = found.setdefault(key, {}).setdefault(one["seed"], [])
+                fields.append(math.inf if value is None else value)
+    return {
+        key: _spread([statistics.fmean(fields) for fields in seeds.values()])
+        for key, seeds in found.items()
+    }
 
 
-def over_seeds(table: pd.DataFrame, by_field: bool = False) -> pd.DataFrame:
-    """Mean and standard deviation over seeds, of the mean over fields unless ``by_field``."""
-    keys = [key for key in KEYS if by_field or key != "field"]
-    with np.errstate(invalid="ignore"):  # infinity has no standard deviation
-        means = table.groupby([*keys, "seed"])["value"].mean().groupby(keys)
-        return means.agg(["mean", "std"])
+def _spread(values: Sequence[float]) -> Spread:
+    finite = len(values) > 1 and all(math.isfinite(value) for value in values)
+    return Spread(statistics.fmean(values), statistics.stdev(values) if finite else math.nan)
 
 
-def best_cells(table: pd.DataFrame, score: str, steps: Sequence[int]) -> dict[str, str]:
+def best_cells(scores: Scores, score: str, steps: Sequence[int]) -> dict[str, str]:
     """Which arm is best among the specialists and persistence, by system and step."""
-    scores = over_seeds(table)["mean"].reset_index()
-    among = scores[scores["stage"].isin(["alone", PERSISTENCE]) & (scores["score"] == score)]
-    best = {}
-    for (system, step), cell in among[among["step"].isin(list(steps))].groupby(["system", "step"]):
-        best[f"{system} at {step}"] = str(cell.loc[cell["mean"].idxmin(), "arm"])
-    return best
+    best: dict[str, tuple[float, str]] = {}
+    for key, spread in scores.items():
+        if key.stage in ("alone", PERSISTENCE) and key.score == score and key.step in steps:
+            cell, candidate = f"{key.system} at {key.step}", (spread.mean, key.arm)
+            best[cell] = min(best.get(cell, candidate), candidate)
+    return {cell: arm for cell, (_, arm) in best.items()}
 
 
-def ratios(table: pd.DataFrame, stage: Stage) -> dict[str, float]:
+def ratios(scores: Scores, stage: Stage) -> dict[str, float]:
     """One-step NRMSE of the default model over that of the published one, by system."""
-    scores = over_seeds(table)["mean"].reset_index()
-    chosen = scores[
-        (scores["stage"] == stage) & (scores["score"] == "nrmse") & (scores["step"] == 1)
-    ]
-    by_arm = {str(arm): cells.set_index("system")["mean"] for arm, cells in chosen.groupby("arm")}
-    others = [by_arm[arm] for arm in (PUBLISHED, FINER) if arm in by_arm]
-    if DEFAULT not in by_arm or not others:
-        return {}
-    better = pd.concat(others, axis=1).min(axis=1)
-    return {str(system): float(by_arm[DEFAULT][system] / better[system]) for system in better.index}
+    own, other = {}, {}
+    for key, spread in scores.items():
+        if (key.stage, key.score, key.step) == (stage, "nrmse", 1):
+            if key.arm == DEFAULT:
+                own[key.system] = spread.mean
+            elif key.arm in (PUBLISHED, FINER):
+                other[key.system] = spread.mean
+    return {system: own[system] / other[system] for system in own if system in other}
 
 
 def summary(trainings: Sequence[Mapping[str, Any]], steps: Sequence[int]) -> dict[str, Any]:
@@ -77,26 +101,21 @@ def summary(trainings: Sequence[Mapping[str, Any]], steps: Sequence[int]) -> dic
         which the default model has the smallest VRMSE among specialists. Nothing is invented where
         an arm was left out: the number is then ``None``.
     """
-    table = rows(trainings)
-    by_system = ratios(table, "suite")
-    best = {score: best_cells(table, score, steps) for score in ("vrmse", "nrmse")}
-    robust = best_cells(rows(trainings, "median"), "vrmse", steps)
+    scores = over_seeds(trainings)
+    by_system = ratios(scores, "suite")
+    best = {score: best_cells(scores, score, steps) for score in ("vrmse", "nrmse")}
+    robust = best_cells(over_seeds(trainings, "median"), "vrmse", steps)
     has_default = any(one["arm"] == DEFAULT for one in trainings)
     return {
-        "ratio": geometric(by_system.values()) if by_system else None,
+        "ratio": statistics.geometric_mean(by_system.values()) if by_system else None,
         "ratio_by_system": by_system,
-        "ratio_finetuned": ratios(table, "finetuned"),
+        "ratio_finetuned": ratios(scores, "finetuned"),
         "share_best": share(best["vrmse"]) if has_default else None,
         "share_best_nrmse": share(best["nrmse"]) if has_default else None,
         "share_best_by_median": share(robust) if has_default else None,
         "best": best["vrmse"],
         "goals": GOALS,
     }
-
-
-def geometric(values: Any) -> float:
-    """Geometric mean."""
-    return float(np.exp(np.mean(np.log(list(values)))))
 
 
 def share(best: Mapping[str, str]) -> float:
@@ -108,28 +127,25 @@ def label(stage: str, arm: str) -> str:
     """What tables call a row."""
     if arm == PERSISTENCE:
         return PERSISTENCE
-    name = arms()[arm].label
-    return {"alone": name, "suite": f"{name}, all systems", "finetuned": f"{name}, finetuned"}[
-        stage
-    ]
+    after = {"alone": "", "suite": ", all systems", "finetuned": ", finetuned"}[stage]
+    return arms()[arm].label + after
 
 
 def markdown(result: Mapping[str, Any]) -> str:
     """All tables, as experiments/README.md can hold them."""
-    table, steps = rows(result["trainings"]), result["study"]["lead_times"]
-    scores, fields = over_seeds(table), over_seeds(table, by_field=True)
-    kinds = list(dict.fromkeys((one["stage"], one["arm"]) for one in result["trainings"]))
+    trainings = result["trainings"]
+    scores, fields = over_seeds(trainings), over_seeds(trainings, by_field=True)
+    kinds = list(dict.fromkeys(key.kind for key in scores))
     alone = [kind for kind in kinds if kind[0] in ("alone", PERSISTENCE)]
     multi = [kind for kind in kinds if kind[0] in ("suite", "finetuned", PERSISTENCE)]
     text = [headline(result)]
     for title, group in (("One model a system", alone), ("One model for all systems", multi)):
         for score in ("vrmse", "nrmse"):
             text += [f"{title}, {score.upper()}, mean over the fields:", ""]
-            text += [*grid(scores, score, group, result["systems"], steps), ""]
+            text += [*grid(result, scores, score, group), ""]
     text += ["What was trained:", "", *recipe_table(result), ""]
     for score in ("vrmse", "nrmse"):
-        text += [f"{score.upper()} by field:", ""]
-        text += [*field_grid(fields, score, kinds, result["systems"], steps), ""]
+        text += [f"{score.upper()} by field:", "", *grid(result, fields, score, kinds), ""]
     return "\n".join(text)
 
 
@@ -155,34 +171,18 @@ def headline(result: Mapping[str, Any]) -> str:
     return " ".join(words) + "\n"
 
 
-Kind = tuple[str, str]
+def grid(result: Mapping[str, Any], scores: Scores, score: str, kinds: Sequence[Kind]) -> list[str]:
+    """A row a system, field (where they are kept apart) and step, a column a model.
 
-
-def grid(
-    scores: pd.DataFrame, score: str, kinds: Sequence[Kind], systems: Sequence[str],
-    steps: Sequence[int],
-) -> list[str]:  # fmt: skip
-    """A row a system and step, a column a model; the best of a row is bold."""
+    The best of a row is bold.
+    """
     lines = _header(["system", "step", *(label(*kind) for kind in kinds)])
-    for system in systems:
-        for step in steps:
-            keys = [(*kind, system, score, step) for kind in kinds]
-            lines.append(_line([system, str(step), *_cells(scores, keys)]))
-    return lines
-
-
-def field_grid(
-    scores: pd.DataFrame, score: str, kinds: Sequence[Kind], systems: Sequence[str],
-    steps: Sequence[int],
-) -> list[str]:  # fmt: skip
-    """The same, a row a field."""
-    lines = _header(["system", "field", "step", *(label(*kind) for kind in kinds)])
-    found = scores.reset_index()
-    for system in systems:
-        for name in found.loc[found["system"] == system, "field"].unique():
-            for step in steps:
-                keys = [(*kind, system, name, score, step) for kind in kinds]
-                lines.append(_line([system, name, str(step), *_cells(scores, keys)]))
+    for system in result["systems"]:
+        for field in dict.fromkeys(key.field for key in scores if key.system == system):
+            name = f"{system}, {field}" if field else system
+            for step in result["study"]["lead_times"]:
+                keys = [Key(*kind, system, score, step, field) for kind in kinds]
+                lines.append(_line([name, str(step), *_cells(scores, keys)]))
     return lines
 
 
@@ -214,15 +214,14 @@ def recipe_table(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _cells(scores: pd.DataFrame, keys: Sequence[tuple[Any, ...]]) -> list[str]:
-    found = [scores.loc[key] if key in scores.index else None for key in keys]
-    least = min((float(one["mean"]) for one in found if one is not None), default=math.inf)
+def _cells(scores: Scores, keys: Sequence[Key]) -> list[str]:
+    least = min(scores[key].mean for key in keys)
     texts = []
-    for one in found:
-        mean = math.nan if one is None else float(one["mean"])
+    for key in keys:
+        mean, std = scores[key]
         best = mean == least and math.isfinite(mean)
-        cell = "" if one is None else str(Cell(mean, float(one["std"]), best))
-        texts.append(f"**{cell}**" if best else cell)
+        cell = Cell(mean, std, best)
+        texts.append(f"**{cell}**" if best else str(cell))
     return texts
 
 

@@ -1,4 +1,4 @@
-"""The study behind `benchmarks/peers.py`: which trainings there are, one at a time, and their order.
+"""The study behind `benchmarks/peers.py`: one training, and the order of all of them.
 
 For each system and arm the three recipes are trained with the first seed, the one that forecasts
 the validation runs best by one step is chosen, and trained with the other seeds. The same follows
@@ -83,6 +83,7 @@ class Place:
 
     @property
     def systems(self) -> tuple[str, ...]:
+        """The suite."""
         return tuple(self.training)
 
     def file(self, name: str, suffix: str = ".json") -> Path:
@@ -114,6 +115,7 @@ class Job:
 
     @property
     def name(self) -> str:
+        """What its result is kept as."""
         return f"{self.stage}_{self.arm}_{self.system}_{self.recipe}_{self.seed}"
 
     def systems(self, place: Place) -> tuple[str, ...]:
@@ -266,6 +268,7 @@ class Group:
     starts: tuple[str, ...] = ()
 
     def job(self, recipe: str, seed: int) -> Job:
+        """One of the trainings."""
         start = self.starts[seed] if self.starts else None
         steps = self.steps[recipe]
         return Job(self.stage, self.arm, recipe, self.system, seed, steps, start)

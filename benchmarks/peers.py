@@ -42,7 +42,7 @@ from mpp.viz.style import save
 SYSTEMS = ("fitzhugh_nagumo", "kolmogorov_flow", "euler", "shallow_water", "acoustics")
 QUICK_SYSTEMS = ("burgers", "fitzhugh_nagumo")
 QUICK = Study(
-    budget=1.0, history=3, lead_times=(1, 2, 4), held_out=0.3, trial=2, rounds=1,
+    budget=0.2, history=3, lead_times=(1, 2, 4), held_out=0.3, trial=2, rounds=1,
     shapes={
         "default": {"width": 16, "heads": 2, "depth": 1, "hidden": 8},
         "unet": {"width": 8, "levels": 2, "blocks": 1},
@@ -66,9 +66,7 @@ def main() -> None:
     add("--budget", type=float, metavar="SECONDS", help="of a training on one system (default 120)")
     add("--seeds", type=int, default=3, help="trainings of each model (default 3)")
     add("--workers", type=int, default=2, help="trainings at once, one thread each (default 2)")
-    add(
-        "--data", type=Path, metavar="DIR", help="training runs made before, NAME.nc of each system"
-    )
+    add("--data", type=Path, metavar="DIR", help="training runs made before, a NAME.nc each")
     add("--test", type=Path, metavar="DIR", help="test runs made before, with another seed")
     add("--quick", action="store_true", help="tiny models and data, to see that it runs")
     arguments = parser.parse_args()
