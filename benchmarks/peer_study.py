@@ -190,8 +190,8 @@ def train_and_score(study: Study, place: Place, job: Job) -> dict[str, Any]:
     module = train(model, data, recipe, job.steps, job.seed, job.name)
     if job.stage == "suite":
         with written_beside(place.file(job.name, ".safetensors")) as beside:
-            save_file({n: v.contiguous() for n, v in model.cpu().state_dict().items()}, beside)
-        model.to(module.device)
+            weights = {n: v.cpu().contiguous() for n, v in model.state_dict().items()}
+            save_file(weights, beside)
     validation = {}
     for system in systems:
         held = parts(study, place, system)[1]
