@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import xarray as xr
 from rich.console import Console
 from rich.progress import Progress
 
-from mpp.data.generate import generate
+from mpp.data.generate import generate, solver_pool
 from mpp.demo import TEST_SEED
 from mpp.errors import InputError
 
@@ -50,17 +52,20 @@ def files(
     Raises:
         InputError: A file that is not there, or test runs that are training runs.
     """
+    asked = ((data, out / "data", sizes.runs, 0), (test, out / "test", sizes.test_runs, TEST_SEED))
     found = []
-    for folder, own, runs, seed in (
-        (data, out / "data", sizes.runs, 0), (test, out / "test", sizes.test_runs, TEST_SEED)
-    ):  # fmt: skip
-        if folder is not None:
-            found.append({system: _there(folder / f"{system}.nc") for system in systems})
-            continue
-        for system in systems:
-            if not (own / f"{system}.nc").is_file():
-                _simulate(system, own, runs, sizes, seed, workers)
-        found.append({system: own / f"{system}.nc" for system in systems})
+    with ExitStack() as pools:
+        pool = None
+        for folder, own, runs, seed in asked:
+            if folder is not None:
+                found.append({system: _there(folder / f"{system}.nc") for system in systems})
+                continue
+            paths = {system: own / f"{system}.nc" for system in systems}
+            for system, path in paths.items():
+                if not path.is_file():
+                    pool = pool or pools.enter_context(solver_pool(workers))
+                    _simulate(system, own, runs, sizes, seed, pool)
+            found.append(paths)
     for system in systems:
         _require_apart(*(paths[system] for paths in found))
     return found[0], found[1]
@@ -85,7 +90,7 @@ def _require_apart(training: Path, test: Path) -> None:
         )
 
 
-def _simulate(system: str, out: Path, runs: int, sizes: Sizes, seed: int, workers: int) -> None:
+def _simulate(system: str, out: Path, runs: int, sizes: Sizes, seed: int, pool: Executor) -> None:
     if not (DATASETS / system).is_dir():
         known = sorted(path.parent.name for path in DATASETS.glob("*/spec.yaml"))
         raise InputError(f"expected one of the systems {', '.join(known)}, got {system}")
@@ -93,6 +98,6 @@ def _simulate(system: str, out: Path, runs: int, sizes: Sizes, seed: int, worker
         shown = bar.add_task(f"simulate {system}", total=runs)
         generate(
             DATASETS / system, out, trajectories=runs, resolution=sizes.resolution,
-            frames=sizes.frames, seed=seed, workers=workers,
+            frames=sizes.frames, seed=seed, pool=pool,
             on_trajectory=lambda _: bar.advance(shown),
         )  # fmt: skip

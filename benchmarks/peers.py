@@ -7,7 +7,8 @@ the sum of the times that the specialists had, and finetuned on each. Every mode
 no numbers of the equation; each has its recipe chosen out of three on validation runs.
 
 Time is that of one processor, counted over forward and backward passes and the optimizer; what a
-step costs is measured first, all models in turn, and sets the number of steps. The five systems
+step costs is measured first, all models in turn, and sets the number of steps. Where there is a GPU
+it is used, by one training at a time, and what passes until it is done counts. The five systems
 that are taken unless others are named differ in kind: reaction and diffusion between walls that
 nothing flows through (fitzhugh_nagumo), forced turbulence on a torus (kolmogorov_flow), a gas with
 shocks (euler), a front that leaves through open sides (shallow_water), and linear waves in a medium
@@ -27,6 +28,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
 from peer_arms import arms
 from peer_data import Sizes, files
 from peer_figure import figure
@@ -65,7 +67,8 @@ def main() -> None:
     add("--arms", nargs="+", metavar="NAME", help="default unet fno avit avit8 default")
     add("--budget", type=float, metavar="SECONDS", help="of a training on one system (default 120)")
     add("--seeds", type=int, default=3, help="trainings of each model (default 3)")
-    add("--workers", type=int, default=2, help="trainings at once, one thread each (default 2)")
+    workers = 1 if torch.cuda.is_available() else 2
+    add("--workers", type=int, default=workers, help=f"trainings at once (default {workers})")
     add("--data", type=Path, metavar="DIR", help="training runs made before, a NAME.nc each")
     add("--test", type=Path, metavar="DIR", help="test runs made before, with another seed")
     add("--quick", action="store_true", help="tiny models and data, to see that it runs")
