@@ -45,9 +45,12 @@ def figure(result: Mapping[str, Any]) -> Figure:
         axes[row, -1].legend(
             handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False
         )
+    counts = sorted({one["test"] for one in result["runs"].values()})
+    seeds = "1 seed" if result["seeds"] == 1 else f"{result['seeds']} seeds"
     drawn.suptitle(
         f"{result['study']['budget']:g} s of training a system · mean over fields and "
-        f"{result['sizes']['test_runs']} test runs · {result['seeds']} seeds"
+        f"{' to '.join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))} test runs"
+        f" · {seeds}"
     )
     return drawn
 

@@ -23,7 +23,7 @@ example: python benchmarks/peers.py --out runs/peers --json peers.json
 import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from peer_arms import arms
 from peer_data import Sizes, files
 from peer_figure import figure
 from peer_report import markdown, summary
-from peer_study import Place, Runner, Study, complete, silent
+from peer_study import Place, Runner, Study, complete, runs, silent
 from reporting import circumstances, write_json
 from rich.console import Console
 from rich.markdown import Markdown
@@ -113,7 +113,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "systems": systems,
         "arms": chosen,
         "seeds": arguments.seeds,
-        "sizes": asdict(sizes),
+        "runs": {
+            system: {"training": count(training[system]), "test": count(test[system])}
+            for system in systems
+        },
         "study": study.settings,
         **found,
         **circumstances(),
@@ -123,6 +126,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     (out / "tables.md").write_text(markdown(result), encoding="utf-8")
     save(figure(result), out / "figure.png")
     return result
+
+
+def count(path: Path) -> int:
+    """Runs in a file."""
+    return runs(path).sizes["sample"]
 
 
 def require_neuraloperator() -> None:
