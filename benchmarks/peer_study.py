@@ -192,21 +192,23 @@ def train_and_score(study: Study, place: Place, job: Job) -> dict[str, Any]:
         with written_beside(place.file(job.name, ".safetensors")) as beside:
             weights = {n: v.cpu().contiguous() for n, v in model.state_dict().items()}
             save_file(weights, beside)
-    validation = {}
-    for system in systems:
-        held = parts(study, place, system)[1]
-        score = evaluate(model, held, 1, study.history, starts=4, batch_size=8)["vrmse"]
-        validation[system] = finite(float(score.sel(model="model").mean()))
     return {
         **asdict(job),
         "systems": list(systems),
         "seconds": module.seconds,
         "seconds_a_step": module.step,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "validation": validation,
+        "validation": {system: validated(study, place, model, system) for system in systems},
         "scores": [row for system in systems for row in scored(study, place, model, system)],
         **about(study),
     }
+
+
+def validated(study: Study, place: Place, model: Surrogate, system: str) -> float | None:
+    """Mean VRMSE of one step on the runs to choose by; the same windows for every arm."""
+    held = parts(study, place, system)[1]
+    score = evaluate(model, held, 1, study.history, starts=4, batch_size=8)["vrmse"]
+    return finite(float(score.sel(model="model").mean(skipna=False)))
 
 
 def scored(study: Study, place: Place, model: Surrogate, system: str) -> list[dict[str, Any]]:
@@ -397,6 +399,13 @@ def complete(runner: Runner, chosen: Sequence[str], seeds: int) -> dict[str, Any
         "cost of a step", {f"cost_{s}": (measure, (s, tuple(chosen))) for s in systems}
     )
     seconds = {one["system"]: one["seconds"] for one in costs.values()}
+    for system, known in seconds.items():
+        if missing := [n for n in chosen if not any(work.startswith(f"{n}: ") for work in known)]:
+            raise InputError(
+                f"{runner.place.file(f'cost_{system}')}: expected what a step of every model "
+                f"costs, got nothing of {', '.join(missing)}; models that are added later cannot "
+                "be measured beside the others, choose another --out"
+            )
 
     def group(stage: Stage, arm: str, system: str, starts: Sequence[str] = ()) -> Group:
         where = systems if stage == "suite" else (system,)

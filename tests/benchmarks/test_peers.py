@@ -19,6 +19,7 @@ from mpp import schema
 from mpp.batch import Axis, Batch
 from mpp.errors import InputError
 from mpp.fields import Field, known_field
+from mpp.model.surrogate import Persistence
 from mpp.schema import parse_boundary
 from mpp.train.datamodule import MixtureData
 from mpp.train.loss import change_loss
@@ -322,6 +323,43 @@ def test_no_model_is_told_numbers_and_all_have_the_same_runs(module, tmp_path):
     again = peer_study.parts(study, place, "a")
     assert xr.Dataset.identical(seen, again[0])
     assert xr.Dataset.identical(held, again[1])
+
+
+class Fading(Persistence):
+    """Copies the last frame, but has no answer for a sample that starts at time 0."""
+
+    def forward(self, batch):
+        starts = batch.time[:, 0] < 1e-9
+        return batch.values.masked_fill(starts[:, None, None, None, None], torch.nan)
+
+
+def test_a_forecast_that_diverged_is_no_score_rather_than_left_out(module, tmp_path):
+    peer_study = module("peer_study")
+    path = write(tmp_path / "a.nc", 0)
+    place = peer_study.Place({"a": path}, {"a": path}, tmp_path)
+    study = peer_study.Study(history=1, held_out=0.3, lead_times=(1, 3))
+    assert peer_study.validated(study, place, Persistence(), "a") > 0
+    assert peer_study.validated(study, place, Fading(), "a") is None
+    rows = peer_study.scored(study, place, Fading(), "a")
+    assert [(row["field"], row["score"]) for row in rows] == [
+        (name, score) for score in ("nrmse", "vrmse") for name in schema.names(schema.example())
+    ]
+    assert all(row["mean"] == row["median"] == [None] * 3 for row in rows)
+    rows = peer_study.scored(study, place, Persistence(), "a")
+    assert all(0 < row["mean"][0] < row["mean"][2] for row in rows)
+
+
+def test_models_that_are_added_later_have_no_cost(module, tmp_path):
+    peer_study = module("peer_study")
+    runner = peer_study.Runner(
+        peer_study.Study(), peer_study.Place({"a": tmp_path}, {}, tmp_path), SimpleNamespace()
+    )
+    about = {"study": runner.study.settings}
+    kept = {"persistence_a": {}, "cost_a": {"system": "a", "seconds": {"unet: AdamW()": 1.0}}}
+    for name, one in kept.items():
+        runner.place.file(name).write_text(json.dumps(one | about))
+    with pytest.raises(InputError, match="nothing of fno"):
+        peer_study.complete(runner, ["unet", "fno"], 1)
 
 
 def test_what_is_kept_of_another_study_is_refused(module, tmp_path):
