@@ -347,11 +347,14 @@ class Runner:
         tasks = {job.name: (train_and_score, (job,)) for job in jobs}
         found = list(self.results(title, tasks).values())
         for one, job in zip(found, jobs, strict=True):
-            if tuple(one["systems"]) != job.systems(self.place) or one["steps"] != job.steps:
+            wanted = {**asdict(job), "systems": list(job.systems(self.place))}
+            other = [
+                f"{key} {one[key]}, not {wanted[key]}" for key in wanted if one[key] != wanted[key]
+            ]
+            if other:
                 raise InputError(
-                    f"{self.place.file(job.name)} was trained on {', '.join(one['systems'])} for "
-                    f"{one['steps']} steps, now it would be {', '.join(job.systems(self.place))} "
-                    f"and {job.steps}; remove it, or choose another --out"
+                    f"{self.place.file(job.name)} is of a training with {'; '.join(other)}; remove "
+                    "it, or choose another --out"
                 )
         return found
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -371,10 +371,13 @@ def test_what_is_kept_of_another_study_is_refused(module, tmp_path):
     with pytest.raises(InputError, match="other settings"):
         runner.results("trial", {"done": (print, ())})
     job = peer_study.Job("alone", "unet", "r", "a", 0, 7)
-    kept = {"study": runner.study.settings, "systems": ["a"], "steps": 8}
+    kept = {**asdict(job), "study": runner.study.settings, "systems": ["a"]}
     place.file(job.name).write_text(json.dumps(kept))
-    with pytest.raises(InputError, match="8 steps"):
-        runner.trainings("trial", [job])
+    assert runner.trainings("trial", [job]) == [kept]
+    for key, other in (("steps", 8), ("start", "suite_0"), ("systems", ["a", "b"])):
+        place.file(job.name).write_text(json.dumps(kept | {key: other}))
+        with pytest.raises(InputError, match=f"{key} .*{other if key != 'systems' else 'b'}"):
+            runner.trainings("trial", [job])
 
 
 def test_test_runs_are_never_training_runs(module, tmp_path):
