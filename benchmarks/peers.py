@@ -35,8 +35,6 @@ from peer_figure import figure
 from peer_report import markdown, summary
 from peer_study import Place, Runner, Study, complete, runs, silent
 from reporting import circumstances, write_json
-from rich.console import Console
-from rich.markdown import Markdown
 
 from mpp.errors import InputError
 from mpp.viz.style import save
@@ -82,7 +80,7 @@ def main() -> None:
     if arguments.json:
         write_json(result, arguments.json)
     else:
-        Console().print(Markdown(markdown(result)))
+        print(markdown(result))
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -493,7 +493,7 @@ def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
     assert "What was trained" in (keep / "tables.md").read_text()
     kept = {path: path.stat().st_mtime_ns for path in (keep / "cells").iterdir()}
     again = subprocess.run([*words, "2"], check=True, capture_output=True, text=True).stdout
-    assert "±" in again
+    assert "| default, finetuned |" in again
     assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
     other = subprocess.run([*words, "1", "--budget", "3"], capture_output=True, text=True)
     assert other.returncode == 2
