@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,8 @@ import yaml
 
 from mpp import schema
 from mpp.data.generate import generate, solver_pool
-from mpp.data.system import load_system
+from mpp.data.system import System, load_system
+from mpp.data.waves import random_series
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("datasets/*/spec.yaml"))
 ROOT = FOLDERS[0].parent
@@ -27,6 +29,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "kuramoto_sivashinsky_1d": {"burn_in": 10},
     "swift_hohenberg": {"burn_in": 1.5},
     "burgers": {"refinement": 1},
+    "burgers_3d": {"refinement": 1},
     "decaying_turbulence": {"refinement": 1},
     "cahn_hilliard": {"refinement": 1, "least_resolution": 64, "burn_in": 20},
 }
@@ -55,6 +58,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             return made[key]
 
         yield once
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Executor]:
+    """A process for a solver that is given its start."""
+    with solver_pool(1) as pool:
+        yield pool
 
 
 def require(solver: str) -> None:
@@ -110,6 +120,7 @@ SLOW = {
     "swift_hohenberg",
     "decaying_turbulence",
     "cahn_hilliard",
+    "burgers_3d",
 }
 SYSTEMS = [
     pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
@@ -159,6 +170,7 @@ def test_folder_is_complete(path: Path) -> None:
         ("cahn_hilliard", 0.02),
         ("korteweg_de_vries", 0.001),
         ("kuramoto_sivashinsky_1d", 0.01),
+        ("burgers_3d", 0.01),
     ],
 )
 def test_shorter_steps_change_little(run: Run, name: str, tolerance: float) -> None:
@@ -195,8 +207,9 @@ def test_kolmogorov_flow_is_laminar_where_viscous(run: Run) -> None:
     np.testing.assert_allclose(ds.velocity_y, 0, atol=1e-4)
 
 
-def test_burgers_speed_and_energy_only_fall(run: Run) -> None:
-    ds = run("burgers")
+@pytest.mark.parametrize("name", ["burgers", pytest.param("burgers_3d", marks=pytest.mark.slow)])
+def test_burgers_speed_and_energy_only_fall(run: Run, name: str) -> None:
+    ds = run(name)
     flow = [ds[component] for component in schema.names(ds)]
     for component in flow:  # each obeys a maximum principle
         peak = np.abs(component).max(space(component)).values
@@ -541,3 +554,81 @@ def test_kuramoto_sivashinsky_1d_keeps_its_mean_and_balances_its_energy(run: Run
     slope = (energy[:, 2:] - energy[:, :-2]) / (2 * 0.1)
     scale = made.values.max()
     np.testing.assert_allclose(slope, (made - lost).values[:, 1:-1], atol=2e-3 * scale)
+
+
+def potential_flow(potential: np.ndarray) -> np.ndarray:
+    """The gradient of a potential on the cube [0, 1)^3."""
+    return np.stack([derivative(potential, 2j * np.pi * k) for k in whole_numbers(potential)])
+
+
+def burgers_from(
+    process: Executor, system: System, velocity: np.ndarray, viscosity: float
+) -> np.ndarray:
+    """The frames from a given start."""
+    require("exponax")
+    from mpp.data.burgers import burgers
+
+    return process.submit(burgers, system, velocity, viscosity).result()
+
+
+def whole_numbers(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    return np.ix_(*(np.fft.fftfreq(points, 1 / points) for points in values.shape))
+
+
+def cole_hopf(potential: np.ndarray, viscosity: float, time: float) -> np.ndarray:
+    """The flow from grad(potential): u = -2 nu grad(log theta) with theta_t = nu lap theta."""
+    squared = sum((2 * np.pi * k) ** 2 for k in whole_numbers(potential))
+    theta = derivative(np.exp(-potential / (2 * viscosity)), np.exp(-viscosity * squared * time))
+    return -2 * viscosity * potential_flow(theta) / theta
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axes", ["x", "y", "z", "xyz"])
+def test_burgers_3d_follows_cole_and_hopf_where_it_has_no_rotation(
+    process: Executor, axes: str
+) -> None:
+    # Along one axis it is the equation on a line. A flow without rotation keeps its momentum,
+    # since (u.grad)u is then the gradient of |u|^2 / 2; others do not, see below.
+    system = replace(load_system(ROOT / "burgers_3d"), frames=4, interval=0.1)
+    rng = np.random.default_rng(0)
+    line = random_series(rng, 32, modes=2, slope=-2, axes=1)
+    shape = {"x": (32, 1, 1), "y": (1, 32, 1), "z": (1, 1, 32)}
+    potential = np.zeros((32, 32, 32))
+    potential += random_series(rng, 32, 2, -2, 3) if axes == "xyz" else line.reshape(shape[axes])
+    potential *= 0.5 / np.std(potential_flow(potential))
+    frames = burgers_from(process, system, potential_flow(potential), 0.04)
+    for time, frame in zip(system.times, frames, strict=True):
+        expected = cole_hopf(potential, 0.04, time)
+        assert np.std(frame - expected) < 0.005 * np.std(expected)
+        np.testing.assert_allclose(frame.mean((1, 2, 3)), 0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_burgers_3d_treats_all_axes_alike(process: Executor) -> None:
+    # Whoever exchanges axes and components at the start finds them exchanged at the end.
+    system = replace(load_system(ROOT / "burgers_3d"), frames=2, interval=0.2)
+    rng = np.random.default_rng(0)
+    velocity = 0.5 * np.stack([random_series(rng, 32, 2, -1, 3) for _ in "xyz"])
+    end = burgers_from(process, system, velocity, 0.04)[-1]
+    for order in ((1, 2, 0), (1, 0, 2)):
+        exchanged = velocity[list(order)].transpose(0, *(1 + axis for axis in order))
+        found = burgers_from(process, system, exchanged, 0.04)[-1]
+        expected = end[list(order)].transpose(0, *(1 + axis for axis in order))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_burgers_3d_momentum_and_energy_change_where_the_flow_spreads_or_gathers(run: Run) -> None:
+    # (u.grad)u_i = div(u u_i) - u_i div u, so d<u_i>/dt = <u_i div u>: not conserved. Likewise
+    # d<|u|^2 / 2>/dt = <|u|^2 / 2 div u> - nu <|grad u|^2>.
+    ds = run("burgers_3d", interval=0.01, parameters=fixed(viscosity=0.03, initial_speed=0.5))
+    flow = [ds[name].astype("float64") for name in schema.names(ds)]
+    spread = sum(derivative(u.values, 1j * k) for u, k in zip(flow, wavenumbers(ds), strict=True))
+    squared = sum(u**2 for u in flow) / 2
+    worn = 0.03 * sum(steepness(ds, u) for u in flow)
+    rates = [(u, mean(u * spread)) for u in flow] + [(squared, mean(squared * spread) - worn)]
+    for held, rate in rates:
+        total = mean(held).values
+        slope = (total[:, 2:] - total[:, :-2]) / (2 * 0.01)
+        expected = rate.values[:, 1:-1]
+        np.testing.assert_allclose(slope, expected, atol=0.01 * np.abs(expected).max())
