@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from mpp import schema
 from mpp.data.generate import generate, solver_pool
 from mpp.data.system import INSTALL, SEEDS, Split, System, load_system
+from mpp.data.waves import random_series
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("datasets/*/spec.yaml"))
 ROOT = FOLDERS[0].parent
@@ -24,8 +26,10 @@ SHORT: dict[str, dict[str, Any]] = {
     "gray_scott": {"burn_in": 80, "interval": 40},
     "kolmogorov_flow": {"burn_in": 1},
     "kuramoto_sivashinsky": {"burn_in": 4},
+    "kuramoto_sivashinsky_1d": {"burn_in": 10},
     "swift_hohenberg": {"burn_in": 1.5},
     "burgers": {"refinement": 1},
+    "burgers_3d": {"refinement": 1},
     "decaying_turbulence": {"refinement": 1},
     "cahn_hilliard": {"refinement": 1, "least_resolution": 64, "burn_in": 20},
 }
@@ -62,6 +66,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield once
 
 
+@pytest.fixture(scope="module")
+def process() -> Iterator[Executor]:
+    """A process for a solver that is given its start."""
+    with solver_pool(1) as pool:
+        yield pool
+
+
 def require(solver: str) -> None:
     if find_spec(solver) is None:
         pytest.skip(f"{solver} is not installed: {INSTALL[solver]}")
@@ -94,10 +105,18 @@ def error(ds: xr.Dataset, truth: xr.Dataset) -> float:
     return float(max(worst))
 
 
-def wavenumbers(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    points = ds.sizes["x"]
-    number = 2 * np.pi * np.fft.fftfreq(points, float(ds.x[1] - ds.x[0]))
-    return number[:, None], number[None, :]
+def wavenumbers(ds: xr.Dataset) -> tuple[np.ndarray, ...]:
+    """Along every axis, shaped to be broadcast over the others."""
+    axes = [axis for axis in ("x", "y", "z") if axis in ds.sizes]
+    spacings = [float(ds[axis][1] - ds[axis][0]) for axis in axes]
+    sizes = [ds.sizes[axis] for axis in axes]
+    return np.ix_(*map(lambda n, h: 2 * np.pi * np.fft.fftfreq(n, h), sizes, spacings))
+
+
+def derivative(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The field whose Fourier modes, along the last axes, are those of another times a factor."""
+    axes = range(-factor.ndim, 0)
+    return np.fft.ifftn(factor * np.fft.fftn(values, axes=axes), axes=axes).real
 
 
 SLOW = {
@@ -107,6 +126,7 @@ SLOW = {
     "swift_hohenberg",
     "decaying_turbulence",
     "cahn_hilliard",
+    "burgers_3d",
 }
 SYSTEMS = [
     pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
@@ -214,6 +234,9 @@ def test_folder_is_complete(path: Path) -> None:
         ("swift_hohenberg", 0.02),
         ("decaying_turbulence", 0.001),
         ("cahn_hilliard", 0.02),
+        ("korteweg_de_vries", 0.001),
+        ("kuramoto_sivashinsky_1d", 0.01),
+        ("burgers_3d", 0.01),
     ],
 )
 def test_shorter_steps_change_little(run: Run, name: str, tolerance: float) -> None:
@@ -250,12 +273,14 @@ def test_kolmogorov_flow_is_laminar_where_viscous(run: Run) -> None:
     np.testing.assert_allclose(ds.velocity_y, 0, atol=1e-4)
 
 
-def test_burgers_speed_and_energy_only_fall(run: Run) -> None:
-    ds = run("burgers")
-    for name in ("velocity_x", "velocity_y"):  # each component obeys a maximum principle
-        peak = np.abs(ds[name]).max(["x", "y"]).values
+@pytest.mark.parametrize("name", ["burgers", pytest.param("burgers_3d", marks=pytest.mark.slow)])
+def test_burgers_speed_and_energy_only_fall(run: Run, name: str) -> None:
+    ds = run(name)
+    flow = [ds[component] for component in schema.names(ds)]
+    for component in flow:  # each obeys a maximum principle
+        peak = np.abs(component).max(space(component)).values
         assert (np.diff(peak) < 0.02 * peak[:, :1]).all()
-    rough = mean(ds.velocity_x**2 + ds.velocity_y**2).values
+    rough = sum(mean(component**2) for component in flow).values
     assert (np.diff(rough) < 0).mean() > 0.9
 
 
@@ -490,22 +515,21 @@ def test_decaying_turbulence_carries_vorticity_and_dye_with_its_velocity(run: Ru
     viscosity = ds.viscosity.values[:, None, None, None]
     schmidt = ds.schmidt_number.values[:, None, None, None]
 
-    def derived(factor: np.ndarray, values: np.ndarray) -> np.ndarray:
-        return np.fft.ifft2(factor * np.fft.fft2(values)).real
-
-    vorticity = derived(1j * kx, v) - derived(1j * ky, u)
+    vorticity = derivative(v, 1j * kx) - derivative(u, 1j * ky)
     for q, diffusivity in ((vorticity, viscosity), (ds.tracer.values, viscosity / schmidt)):
-        carried = u * derived(1j * kx, q) + v * derived(1j * ky, q)
-        expected = (diffusivity * derived(-(kx**2) - ky**2, q) - carried)[:, 1:-1]
+        carried = u * derivative(q, 1j * kx) + v * derivative(q, 1j * ky)
+        expected = (diffusivity * derivative(q, -(kx**2) - ky**2) - carried)[:, 1:-1]
         slope = (q[:, 2:] - q[:, :-2]) / (2 * 0.04)
         assert np.std(slope - expected) < 0.05 * np.std(expected)
 
 
 def steepness(ds: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
-    """Mean square gradient over a periodic square, by Parseval."""
-    kx, ky = wavenumbers(ds)
-    spectrum = values.copy(data=np.hypot(kx, ky) * np.abs(np.fft.fft2(values)))
-    return mean(spectrum**2) / (ds.sizes["x"] * ds.sizes["y"])
+    """Mean square gradient over a periodic domain, by Parseval."""
+    numbers = wavenumbers(ds)
+    axes = range(-len(numbers), 0)
+    squared = sum(k**2 for k in numbers)
+    spectrum = values.copy(data=squared * np.abs(np.fft.fftn(values, axes=axes)) ** 2)
+    return mean(spectrum) / np.prod([ds.sizes[axis] for axis in space(values)])
 
 
 @pytest.mark.slow
@@ -540,3 +564,147 @@ def test_wave_equation_keeps_its_energy_and_repeats(run: Run) -> None:
         first, last = single[name].isel(time=0), single[name].isel(time=-1)
         np.testing.assert_allclose(last, first, atol=1e-4 * float(np.abs(first).max()))
         assert np.abs(single[name].isel(time=2) - first).max() > 0.5 * np.abs(first).max()
+
+
+def soliton(ds: xr.Dataset) -> xr.Dataset:
+    """3c sech^2(sqrt(c) / (2 delta) (x - x_0 - ct)), x_0 from the phase of the longest wave."""
+    length = 2.0
+    phase = np.angle(np.fft.fft(ds.displacement.isel(time=0).values)[:, 1])
+    start = xr.DataArray(-phase * length / (2 * np.pi), dims="sample")
+    behind = ds.x - start - ds.soliton_speed * ds.time
+    behind = (behind + length / 2) % length - length / 2
+    steep = np.sqrt(ds.soliton_speed) / (2 * ds.dispersion)
+    truth = 3 * ds.soliton_speed / np.cosh(steep * behind) ** 2
+    values = truth.transpose(*ds.displacement.dims).values
+    return ds.assign(displacement=ds.displacement.copy(data=values))
+
+
+def lone_soliton(run: Run, **changes: Any) -> xr.Dataset:
+    """Two solitons, each alone, that run once around the line or less."""
+    parameters = load_parameters("korteweg_de_vries") | fixed(wave_height=0.0)
+    return run("korteweg_de_vries", parameters=parameters, interval=0.2, **changes)
+
+
+def test_korteweg_de_vries_soliton_keeps_its_speed_and_shape(run: Run) -> None:
+    ds = lone_soliton(run)
+    assert error(ds, soliton(ds)) < 1e-3
+    assert float((ds.soliton_speed * ds.time[-1]).max()) > 0.8  # nearly half way around
+
+
+def test_korteweg_de_vries_steps_are_of_fourth_order(run: Run) -> None:
+    coarse, fine = (lone_soliton(run, step=step) for step in (0.001, 0.0005))
+    assert error(coarse, soliton(coarse)) > 14 * error(fine, soliton(fine))
+
+
+def test_korteweg_de_vries_keeps_mass_energy_and_its_third_invariant(run: Run) -> None:
+    # u_t = -(u^2 / 2 + delta^2 u_xx)_x = d/dx dH/du, H = <-u^3 / 6 + delta^2 u_x^2 / 2>.
+    ds = run("korteweg_de_vries", interval=0.15)
+    u = ds.displacement.astype("float64")
+    third = mean(-(u**3) / 6) + ds.dispersion**2 / 2 * steepness(ds, u)
+    for invariant, tolerance in ((mean(u), 1e-6), (mean(u**2), 1e-5), (third, 1e-4)):
+        first = invariant.values[:, :1]
+        np.testing.assert_allclose(invariant, np.repeat(first, 6, 1), rtol=tolerance)
+
+
+def test_kuramoto_sivashinsky_1d_waves_grow_as_the_linear_equation_says(run: Run) -> None:
+    # Small waves exp(ikx) do not feel each other: each grows at the rate k^2 - kappa k^4.
+    constants = {"modes": 16, "initial_speed": 1e-5}
+    ds = run("kuramoto_sivashinsky_1d", burn_in=0, interval=1, constants=constants)
+    (k,) = wavenumbers(ds)
+    k = k[1:17]
+    size = np.abs(np.fft.fft(ds.velocity_x.astype("float64"))[..., 1:17])
+    growth = np.log(size[:, -1] / size[:, 0]) / 5
+    np.testing.assert_allclose(growth, k**2 - ds.stiffness.values[:, None] * k**4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_kuramoto_sivashinsky_1d_keeps_its_mean_and_balances_its_energy(run: Run) -> None:
+    # Advection makes no energy: d<u^2 / 2>/dt = <u_x^2> - kappa <u_xx^2>, and d<u>/dt = 0.
+    ds = run("kuramoto_sivashinsky_1d", burn_in=40, interval=0.1)
+    u = ds.velocity_x.astype("float64")
+    np.testing.assert_allclose(mean(u), 0, atol=1e-5)
+    (k,) = wavenumbers(ds)
+    slope_x = u.copy(data=derivative(u.values, 1j * k))
+    made, lost = steepness(ds, u), ds.stiffness * steepness(ds, slope_x)
+    energy = mean(u**2).values / 2
+    slope = (energy[:, 2:] - energy[:, :-2]) / (2 * 0.1)
+    scale = made.values.max()
+    np.testing.assert_allclose(slope, (made - lost).values[:, 1:-1], atol=2e-3 * scale)
+
+
+def potential_flow(potential: np.ndarray) -> np.ndarray:
+    """The gradient of a potential on the cube [0, 1)^3."""
+    return np.stack([derivative(potential, 2j * np.pi * k) for k in whole_numbers(potential)])
+
+
+def burgers_from(
+    process: Executor, system: System, velocity: np.ndarray, viscosity: float
+) -> np.ndarray:
+    """The frames from a given start."""
+    require("exponax")
+    from mpp.data.burgers import burgers
+
+    return process.submit(burgers, system, velocity, viscosity).result()
+
+
+def whole_numbers(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    return np.ix_(*(np.fft.fftfreq(points, 1 / points) for points in values.shape))
+
+
+def cole_hopf(potential: np.ndarray, viscosity: float, time: float) -> np.ndarray:
+    """The flow from grad(potential): u = -2 nu grad(log theta) with theta_t = nu lap theta."""
+    squared = sum((2 * np.pi * k) ** 2 for k in whole_numbers(potential))
+    theta = derivative(np.exp(-potential / (2 * viscosity)), np.exp(-viscosity * squared * time))
+    return -2 * viscosity * potential_flow(theta) / theta
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axes", ["x", "y", "z", "xyz"])
+def test_burgers_3d_follows_cole_and_hopf_where_it_has_no_rotation(
+    process: Executor, axes: str
+) -> None:
+    # Along one axis it is the equation on a line. A flow without rotation keeps its momentum,
+    # since (u.grad)u is then the gradient of |u|^2 / 2; others do not, see below.
+    system = replace(load_system(ROOT / "burgers_3d"), frames=4, interval=0.1)
+    rng = np.random.default_rng(0)
+    line = random_series(rng, 32, modes=2, slope=-2, axes=1)
+    shape = {"x": (32, 1, 1), "y": (1, 32, 1), "z": (1, 1, 32)}
+    potential = np.zeros((32, 32, 32))
+    potential += random_series(rng, 32, 2, -2, 3) if axes == "xyz" else line.reshape(shape[axes])
+    potential *= 0.5 / np.std(potential_flow(potential))
+    frames = burgers_from(process, system, potential_flow(potential), 0.04)
+    for time, frame in zip(system.times, frames, strict=True):
+        expected = cole_hopf(potential, 0.04, time)
+        assert np.std(frame - expected) < 0.005 * np.std(expected)
+        np.testing.assert_allclose(frame.mean((1, 2, 3)), 0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_burgers_3d_treats_all_axes_alike(process: Executor) -> None:
+    # Whoever exchanges axes and components at the start finds them exchanged at the end.
+    system = replace(load_system(ROOT / "burgers_3d"), frames=2, interval=0.2)
+    rng = np.random.default_rng(0)
+    velocity = 0.5 * np.stack([random_series(rng, 32, 2, -1, 3) for _ in "xyz"])
+    end = burgers_from(process, system, velocity, 0.04)[-1]
+    for order in ((1, 2, 0), (1, 0, 2)):
+        exchanged = velocity[list(order)].transpose(0, *(1 + axis for axis in order))
+        found = burgers_from(process, system, exchanged, 0.04)[-1]
+        expected = end[list(order)].transpose(0, *(1 + axis for axis in order))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_burgers_3d_momentum_and_energy_change_where_the_flow_spreads_or_gathers(run: Run) -> None:
+    # (u.grad)u_i = div(u u_i) - u_i div u, so d<u_i>/dt = <u_i div u>: not conserved. Likewise
+    # d<|u|^2 / 2>/dt = <|u|^2 / 2 div u> - nu <|grad u|^2>.
+    ds = run("burgers_3d", interval=0.01, parameters=fixed(viscosity=0.03, initial_speed=0.5))
+    flow = [ds[name].astype("float64") for name in schema.names(ds)]
+    spread = sum(derivative(u.values, 1j * k) for u, k in zip(flow, wavenumbers(ds), strict=True))
+    squared = sum(u**2 for u in flow) / 2
+    worn = 0.03 * sum(steepness(ds, u) for u in flow)
+    rates = [(u, mean(u * spread)) for u in flow] + [(squared, mean(squared * spread) - worn)]
+    for held, rate in rates:
+        total = mean(held).values
+        slope = (total[:, 2:] - total[:, :-2]) / (2 * 0.01)
+        expected = rate.values[:, 1:-1]
+        np.testing.assert_allclose(slope, expected, atol=0.01 * np.abs(expected).max())
