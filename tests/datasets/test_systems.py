@@ -237,6 +237,115 @@ def test_shallow_water_keeps_its_mass_and_symmetry(run: Run) -> None:
     np.testing.assert_allclose(ds.velocity_y, mirrored.velocity_y, atol=1e-5)
 
 
+def beach_wave(axis: int, bottom: np.ndarray, height: float, times: np.ndarray) -> np.ndarray:
+    """Elevation along an axis, at times, of a pulse that starts at 0.15 and runs up that axis.
+
+    It is one of speed sqrt(g h): u = (elevation / h) sqrt(g h), g = 1.
+    """
+    require("clawpack")
+    from clawpack import riemann
+
+    from mpp.data.volumes import rollout
+
+    step = float(times[1] - times[0])
+    system = replace(
+        load_system(ROOT / "shallow_water_beach"),
+        frames=times.size,
+        burn_in=float(times[0]),
+        interval=step,
+        boundary="wall",
+    )
+    x = (np.arange(bottom.size) + 0.5) / bottom.size
+    pulse = height * np.exp(-(((x - 0.15) / 0.05) ** 2))
+    flow = pulse * np.sqrt(-bottom)  # h u to first order in the pulse's height
+    state = np.stack([pulse - bottom, flow, 0 * flow])[:, :, None] * np.ones(4)
+    maps = bottom[None, :, None] * np.ones(4)
+    if axis == 1:
+        state, maps = state[[0, 2, 1]].swapaxes(1, 2), maps.swapaxes(1, 2)
+    constants = {"grav": 1.0, "dry_tolerance": 0.0, "sea_level": 0.0}
+    frames = rollout(system, riemann.shallow_bathymetry_fwave_2D, state, constants, maps)
+    elevation = frames[:, 0] + maps[0]
+    return elevation[:, :, 0] if axis == 0 else elevation[:, 0]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_long_waves_run_with_the_root_of_the_depth_and_grow_by_greens_law(axis: int) -> None:
+    # A depth of 1 up to 0.4, then a slope down to 0.25 at 0.9, then flat. Sqrt(h) falls from 1 to
+    # 0.5, so that the slope, h linear, takes 0.5 x 2 / (1 + 0.5) = 2/3: the pulse's crest, at 0.15
+    # at first, is at 0.9 at t = 0.25 + 2/3 and at 0.9 + 0.5 x 0.1 = 0.95 at t = 1.1167. Energy
+    # flux height^2 sqrt(h) stays, hence height ~ h^(-1/4) (Green), here 4^(1/4) = 1.414. What the
+    # slope sends back is of order h' sqrt(h) / 4 / (crest's rate of change 1 / 0.05) = 2 %.
+    x = (np.arange(512) + 0.5) / 512
+    bottom = np.interp(x, [0.4, 0.9], [-1, -0.25])
+    early, late = beach_wave(axis, bottom, 1e-4, np.array([0.1, 0.1 + 0.25 + 2 / 3]))
+    assert x[early.argmax()] == pytest.approx(0.25, abs=0.004)
+    assert early.max() == pytest.approx(1e-4, rel=0.01)
+    assert x[late.argmax()] == pytest.approx(0.95, abs=0.004)
+    assert late.max() == pytest.approx(1e-4 * np.sqrt(2), rel=0.03)
+
+
+def test_beach_is_the_same_along_both_axes_and_steepens_high_waves() -> None:
+    # Crests run faster than the water before them, by 3/2 of elevation / h: a wave of height 0.2
+    # on depth 1 gains on one of no height 0.3 x 0.5 = 0.15 in t = 0.5, and breaks after
+    # t = 2 / (3 x steepest slope) = 2 / (3 x 0.2 x sqrt(2/e) / 0.05) = 0.2, whose front is a jump.
+    flat = np.full(256, -1.0)
+    waves = [beach_wave(axis, flat, 0.2, np.array([0.0, 0.5])) for axis in (0, 1)]
+    np.testing.assert_allclose(*waves, atol=1e-13)
+    steepest = np.abs(np.diff(waves[0], axis=1)).max(1)
+    assert steepest[1] > 3 * steepest[0]
+
+
+def test_lake_at_rest_stays_at_rest_over_an_uneven_bottom(run: Run) -> None:
+    parameters = load_parameters("shallow_water_beach") | fixed(hump_height=0.0, relief=0.2)
+    ds = run("shallow_water_beach", parameters=parameters)
+    assert (ds.bathymetry.std("y") > 0.05).any()
+    for name in ("elevation", "velocity_x", "velocity_y"):
+        assert np.abs(ds[name]).max() < 1e-13
+
+
+@pytest.mark.parametrize(("height", "left"), [(0.02, (0.94, 1.0)), (0.3, (0.6, 0.9))])
+def test_beach_keeps_its_water_between_walls_and_its_energy_until_waves_break(
+    run: Run, height: float, left: tuple[float, float]
+) -> None:
+    # Energy h |u|^2 / 2 + g elevation^2 / 2: smooth waves keep it but for what the limiter cuts
+    # from crests five cells wide, bores turn it into heat. A wave of 0.02 on depth 1 needs
+    # t = 2 / (3 x steepest slope) > 2 / (3 x 0.02 x 0.86 / 0.08) = 3 to break, one of 0.3 a
+    # fifteenth of that.
+    changes = {"boundary": "wall", "interval": 0.2, "least_resolution": 64}
+    drawn = fixed(hump_height=height, humps=3, hump_width=0.08)
+    parameters = load_parameters("shallow_water_beach") | drawn
+    ds = run("shallow_water_beach", parameters=parameters, **changes).astype("float64")
+    water = mean(ds.elevation).values
+    np.testing.assert_allclose(water, water[:, :1].repeat(6, 1), rtol=1e-5)
+    squared = (ds.elevation - ds.bathymetry) * (ds.velocity_x**2 + ds.velocity_y**2)
+    energy = mean(squared + ds.elevation**2).values / 2
+    share = energy[:, -1] / energy[:, 0]
+    assert (share > left[0]).all()
+    assert (share < left[1]).all()
+
+
+@pytest.mark.slow
+def test_beach_converges_where_its_waves_are_smooth(run: Run) -> None:
+    # Second order where smooth, less at crests, which the limiter cuts: halving the cells brings
+    # the error, against four times finer ones, down by more than 2.
+    parameters = load_parameters("shallow_water_beach") | fixed(hump_height=0.05, hump_width=0.18)
+    runs = [
+        run("shallow_water_beach", parameters=parameters, interval=0.06, least_resolution=size)
+        for size in (32, 64, 128, 256)
+    ]
+    truth = runs[-1]
+
+    def coarse(ds: xr.Dataset) -> xr.Dataset:
+        block = ds.sizes["x"] // 32
+        part = ds[list(schema.names(ds))]
+        return part.coarsen(x=block, y=block).mean().assign_coords(runs[0].coords)
+
+    off = [error(coarse(ds), coarse(truth)) for ds in runs[:-1]]
+    assert off[0] < 0.2
+    assert off[1] < off[0] / 2
+    assert off[2] < off[1] / 2
+
+
 @pytest.mark.parametrize("name", ["euler", "euler_quadrants_periodic", "kelvin_helmholtz"])
 def test_periodic_gas_conserves_mass_momentum_and_energy(run: Run, name: str) -> None:
     ds = run(name).astype("float64")
