@@ -101,6 +101,7 @@ SLOW = {
     "swift_hohenberg",
     "decaying_turbulence",
     "cahn_hilliard",
+    "rayleigh_benard",
 }
 SYSTEMS = [
     pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
@@ -148,6 +149,7 @@ def test_folder_is_complete(path: Path) -> None:
         ("swift_hohenberg", 0.02),
         ("decaying_turbulence", 0.001),
         ("cahn_hilliard", 0.02),
+        ("rayleigh_benard", 0.01),
     ],
 )
 def test_shorter_steps_change_little(run: Run, name: str, tolerance: float) -> None:
@@ -573,3 +575,123 @@ def test_wave_equation_keeps_its_energy_and_repeats(run: Run) -> None:
         first, last = single[name].isel(time=0), single[name].isel(time=-1)
         np.testing.assert_allclose(last, first, atol=1e-4 * float(np.abs(first).max()))
         assert np.abs(single[name].isel(time=2) - first).max() > 0.5 * np.abs(first).max()
+
+
+def convection_growth(rayleigh: float, prandtl: float, wavenumber: float) -> float:
+    """Fastest growth of a wave on a fluid at rest that conducts heat between walls.
+
+    The equations linearized, (d2/dy2 - k^2) dv/dt = nu (d2/dy2 - k^2)^2 v - k^2 theta and
+    d theta/dt = v + kappa (d2/dy2 - k^2) theta with v = v' = theta = 0 at both walls, at
+    Chebyshev's points (Trefethen 2000, chapter 6).
+    """
+    from scipy.linalg import eigvals
+
+    n = 32
+    angle = np.pi * np.arange(n + 1) / n
+    point = np.cos(angle) / 2
+    weight = np.r_[2, np.ones(n - 1), 2] * (-1.0) ** np.arange(n + 1)
+    slope = np.outer(weight, 1 / weight) / (point[:, None] - point + np.eye(n + 1))
+    slope -= np.diag(slope.sum(1))
+    one, none = np.eye(n + 1), np.zeros((n + 1, n + 1))
+    laplace = slope @ slope - wavenumber**2 * one
+    viscosity, conductivity = np.sqrt(prandtl / rayleigh), 1 / np.sqrt(rayleigh * prandtl)
+    rates = np.block(
+        [[viscosity * laplace @ laplace, -(wavenumber**2) * one], [one, conductivity * laplace]]
+    )
+    held = np.block([[laplace, none], [none, one]])
+    walls = {0: one[0], n: one[n], 1: slope[0], n - 1: slope[n]}
+    for row, condition in walls.items():
+        held[row], rates[row] = 0, np.r_[condition, 0 * condition]
+    for row in (0, n):
+        held[n + 1 + row], rates[n + 1 + row] = 0, np.r_[0 * one[row], one[row]]
+    found = eigvals(rates, held)
+    return found[np.isfinite(found) & (np.abs(found) < 1e3)].real.max()
+
+
+@pytest.mark.slow
+def test_convection_sets_in_and_grows_as_linear_theory_says(run: Run) -> None:
+    # Rigid walls: Ra = 1707.762 at a wavenumber of 3.117 (Chandrasekhar 1961), for which the box
+    # is too narrow; at its 2 pi convection sets in at 3784.
+    assert convection_growth(1707.7, 1, 3.1163) < 0 < convection_growth(1707.8, 1, 3.1163)
+    assert convection_growth(3784, 1, 2 * np.pi) < 0 < convection_growth(3785, 1, 2 * np.pi)
+    constants = {"modes": 24, "disturbance": 1e-6}
+    for rayleigh, prandtl in ((3000, 1), (3700, 5), (3870, 5), (1e5, 0.5)):
+        parameters = fixed(rayleigh_number=rayleigh, prandtl_number=prandtl)
+        changes = {"parameters": parameters, "constants": constants, "interval": 0.5}
+        ds = run("rayleigh_benard", trajectories=1, burn_in=16, **changes)
+        speed = np.log(mean(ds.velocity_y**2)).values[0] / 2
+        growth = (speed[-1] - speed[0]) / 2.5
+        expected = convection_growth(rayleigh, prandtl, 2 * np.pi)
+        assert growth == pytest.approx(expected, rel=0.01, abs=2e-4)
+
+
+@pytest.mark.slow
+def test_convection_turns_the_heat_it_carries_into_motion_and_that_into_heat(run: Run) -> None:
+    # Multiply the equations by u and by theta = T - (1 - y) and average: with <vT> the heat that
+    # is carried, nu = sqrt(Pr / Ra), kappa = 1 / sqrt(Ra Pr),
+    # d<|u|^2 / 2>/dt = <vT> - nu <|grad u|^2>, d<theta^2 / 2>/dt = <vT> - kappa <|grad theta|^2>.
+    ds = convection(run)
+    flow = [ds.velocity_x, ds.velocity_y]
+    theta = ds.temperature - (1 - ds.y)
+    carried = mean(ds.velocity_y * theta).values
+    prandtl, rayleigh = (ds[name].values[:, None] for name in ("prandtl_number", "rayleigh_number"))
+    for parts, diffusivity in (
+        (flow, np.sqrt(prandtl / rayleigh)),
+        ([theta], 1 / np.sqrt(prandtl * rayleigh)),
+    ):
+        held = sum(mean(part**2) / 2 for part in parts).values
+        lost = diffusivity * sum(steepness_between_walls(part) for part in parts)
+        slope = (held[:, 2:] - held[:, :-2]) / (2 * 0.05)
+        gained = (carried - lost)[:, 1:-1]
+        np.testing.assert_allclose(slope, gained, atol=0.005 * lost.max())
+
+
+def convection(run: Run) -> xr.Dataset:
+    """Two runs whose layers at the walls are many points thick."""
+    parameters = load_parameters("rayleigh_benard") | fixed(rayleigh_number=5e5)
+    changes = {"parameters": parameters, "interval": 0.05, "least_resolution": 128}
+    return run("rayleigh_benard", **changes).astype("float64")
+
+
+def steepness_between_walls(values: xr.DataArray) -> np.ndarray:
+    """Mean square gradient, from differences, of what is periodic in x and zero at walls in y."""
+    array, step = values.values, float(values.x[1] - values.x[0])
+    along = (np.roll(array, -1, 2) - array) / step
+    beyond = np.concatenate([-array[..., :1], array, -array[..., -1:]], -1)  # odd about a wall
+    across = np.diff(beyond, axis=-1) / step
+    across[..., [0, -1]] /= np.sqrt(2)  # a wall's face belongs to half a cell
+    return ((along**2).sum((2, 3)) + (across**2).sum((2, 3))) / array[0, 0].size
+
+
+@pytest.mark.slow
+def test_convection_passes_no_wall_and_is_free_of_divergence(run: Run) -> None:
+    # As much goes up as down through every level, and what flows along the walls is the same at
+    # every x. Sums over cells are off by spacing^2 / 24 times the difference of the slopes at the
+    # walls, some 10 to either side: 5e-5. No point is warmer than the lower wall or colder than
+    # the upper one but for what the first spots were.
+    ds = convection(run)
+    u, v = ds.velocity_x, ds.velocity_y
+    np.testing.assert_allclose(v.mean("x"), 0, atol=1e-6)
+    through = u.mean("y")
+    np.testing.assert_allclose(through - through.mean("x"), 0, atol=2e-4)
+    assert u.std() > 0.03
+    for flow in (u, v):  # which is 0 at the walls, half a cell from the outer cells' centres
+        assert np.abs(flow.isel(y=[0, -1])).max() < 0.15 * np.abs(flow).max()
+    assert ds.temperature.max() < 1.02
+    assert ds.temperature.min() > -0.02
+
+
+@pytest.mark.slow
+def test_convection_is_resolved(run: Run) -> None:
+    # The hardest of the range: the greatest Rayleigh number and the least Prandtl number.
+    parameters = fixed(rayleigh_number=5e6, prandtl_number=0.5)
+    coarse, fine = (
+        run(
+            "rayleigh_benard",
+            trajectories=1,
+            parameters=parameters,
+            constants={"modes": modes, "disturbance": 0.1},
+        )
+        for modes in (64, 96)
+    )
+    assert error(coarse, fine) < 0.01
