@@ -32,7 +32,7 @@ def simulate(system: System, resolution: int, rng: np.random.Generator) -> xr.Da
     constants = {"grav": system.constants["gravity"], "dry_tolerance": 0.0, "sea_level": 0.0}
     frames = rollout(system, riemann.shallow_bathymetry_fwave_2D, initial, constants, bottom[None])
     height, momentum = frames[:, :1], frames[:, 1:]
-    if (height <= 0).any():
+    if not (height > 0).all():
         raise InputError(
             f"{system.name}: the bottom falls dry with {drawn}; make shore_depth larger"
         )

@@ -15,6 +15,7 @@ import yaml
 from mpp import schema
 from mpp.data.generate import generate, solver_pool
 from mpp.data.system import load_system
+from mpp.errors import InputError
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("datasets/*/spec.yaml"))
 ROOT = FOLDERS[0].parent
@@ -324,6 +325,18 @@ def test_beach_keeps_its_water_between_walls_and_its_energy_until_waves_break(
     share = energy[:, -1] / energy[:, 0]
     assert (share > left[0]).all()
     assert (share < left[1]).all()
+
+
+def test_beach_that_falls_dry_is_refused(run: Run) -> None:
+    drawn = fixed(hump_height=0.3, shore_depth=0.02, foot=0.6)
+    with pytest.raises(
+        InputError, match=r"shallow_water_beach: the bottom falls dry with .*larger"
+    ):
+        run(
+            "shallow_water_beach",
+            parameters=load_parameters("shallow_water_beach") | drawn,
+            interval=0.2,
+        )
 
 
 @pytest.mark.slow
