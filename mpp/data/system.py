@@ -63,7 +63,7 @@ class System:
         name: Name of the folder; the attribute ``system`` of what it generates.
         title: The system's name as people say it.
         purpose: Systems to ``pretrain`` on, or to ``transfer`` to.
-        solver: Distribution that solves it: exponax, scipy or clawpack.
+        solver: Distribution that solves it: exponax, scipy or clawpack; numpy for its own solver.
         licence: Licence of the solver.
         fields: Names of the fields, in the order in which they are written.
         domain: Low and high end of every space axis.
