@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV = .venv
 # One process a core with one thread each: small tensors gain nothing from more.
-PYTEST = OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --dist loadfile
+# -rs names each test that is skipped, and why.
+PYTEST = OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --dist loadfile -rs
 PIP = $(VENV)/bin/pip install --quiet --constraint constraints.txt
 
 .PHONY: demo test lint unit clean
@@ -29,7 +30,9 @@ $(VENV)/simulate: pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/simulate
 	$(PIP) --editable '.[simulate,dev]'
-	if command -v gfortran >/dev/null; then $(PIP) --editable '.[simulate-fv]'; fi
+	@if command -v gfortran >/dev/null; then $(PIP) --editable '.[simulate-fv]'; else \
+		echo "gfortran is not here to build clawpack: the systems it solves will not be tested."; \
+		echo "Install gfortran, then remove $@ and run this again."; fi
 	touch $@
 
 clean:

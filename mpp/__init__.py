@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mpp.finetuning import finetune
     from mpp.inference import infer
     from mpp.rollouts import rollout
+    from mpp.study.transfer import transfer
     from mpp.train.pretrain import pretrain
     from mpp.viz.figures import figures
     from mpp.weights import load, save
@@ -30,6 +31,7 @@ __all__ = [
     "pretrain",
     "rollout",
     "save",
+    "transfer",
 ]
 
 _HOMES = {
@@ -43,6 +45,7 @@ _HOMES = {
     "pretrain": "mpp.train.pretrain",
     "rollout": "mpp.rollouts",
     "save": "mpp.weights",
+    "transfer": "mpp.study.transfer",
 }
 
 

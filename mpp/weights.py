@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 from mpp import __version__
+from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
 from mpp.errors import InputError
 from mpp.files import written_beside
 from mpp.model.avit import PublishedAViT
@@ -20,7 +22,6 @@ from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 
 FORMAT = 2
-WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 MODELS: tuple[type[Surrogate], ...] = (AxialTransformer, PublishedAViT)
 """The models that a checkpoint can hold; a name that is not here is refused."""
 
@@ -41,7 +42,10 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
         written_beside(folder / DESCRIPTION) as text,
         written_beside(folder / WEIGHTS) as fresh,
     ):
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fresh)
+        # Not safetensors' own `save_file`, which lets nobody else read the file.
+        fresh.write_bytes(
+            serialize({name: value.contiguous() for name, value in model.state_dict().items()})
+        )
         description = {
             "format": FORMAT,
             "mpp": __version__,
@@ -54,18 +58,19 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
     return folder
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(checkpoint: str | Path) -> dict[str, Any]:
     """What ``model.json`` of a checkpoint says.
 
+    Args:
+        checkpoint: A folder, the name of a shipped checkpoint, or ``hf://owner/name``.
+
     Raises:
-        InputError: There is no checkpoint at ``path``, or its description cannot be read.
+        InputError: There is no such checkpoint, or its description cannot be read.
     """
-    file = Path(path) / DESCRIPTION
-    if not file.is_file():
-        raise InputError(
-            f"{path}: expected a checkpoint folder with {DESCRIPTION} and {WEIGHTS}; give the "
-            "folder that mpp pretrain or mpp finetune wrote"
-        )
+    return _described(locate(checkpoint) / DESCRIPTION)
+
+
+def _described(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text())
         return {
@@ -77,13 +82,18 @@ def describe(path: str | Path) -> dict[str, Any]:
         ) from None
 
 
-def load(path: str | Path) -> Surrogate:
-    """Read the model of a checkpoint folder; its card also holds the SHA-256 of the weights.
+def load(checkpoint: str | Path) -> Surrogate:
+    """Read the model of a checkpoint; its card also holds the SHA-256 of the weights.
+
+    Args:
+        checkpoint: A folder, the name of a shipped checkpoint such as ``mpp-mini``, or
+            ``hf://owner/name`` for one on the Hugging Face Hub (extra ``hub``).
 
     Raises:
         InputError: No checkpoint, an unknown model, or weights that are damaged or do not fit.
     """
-    found = describe(path)
+    path = locate(checkpoint)
+    found = _described(path / DESCRIPTION)
     if found["format"] != FORMAT:
         raise InputError(
             f"{path}: format {found['format']!r}, written by mpp {found['mpp']}; this version "
@@ -92,7 +102,7 @@ def load(path: str | Path) -> Surrogate:
     known = {model.__name__: model for model in MODELS}
     if found["model"] not in known:
         raise InputError(f"{path}: unknown model {found['model']!r}; expected {', '.join(known)}")
-    file = Path(path) / WEIGHTS
+    file = path / WEIGHTS
     if not file.is_file() or _digest(file) != found["sha256"]:
         raise InputError(f"{file}: missing or damaged (its SHA-256 differs); fetch it again")
     try:

@@ -46,6 +46,11 @@ def test_a_model_comes_back_with_equal_outputs(tmp_path, shape):
     assert not again.training
 
 
+def test_whoever_may_read_the_description_may_read_the_weights(checkpoint):
+    modes = [(checkpoint / name).stat().st_mode for name in ("model.json", "weights.safetensors")]
+    assert modes[0] == modes[1]
+
+
 def test_a_grown_model_comes_back_as_well(tmp_path):
     model = tiny()
     model.grow(["height"], {"height": "tracer"})

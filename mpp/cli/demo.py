@@ -9,12 +9,10 @@ from mpp.cli.parsing import CommandParser
 
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
 SIZES = {
-    "trajectories": "runs of each pretraining system",
     "runs": "runs of the target system to train on",
     "test_runs": "runs of the target system to score on",
     "resolution": "points along each axis",
-    "pretrain_steps": "optimizer steps of pretraining",
-    "finetune_steps": "optimizer steps of finetuning, and of scratch",
+    "steps": "optimizer steps of finetuning, and of scratch",
     "lead": "frames of the scored rollouts",
     "seed": "fixes everything that is drawn",
 }
@@ -22,17 +20,23 @@ SIZES = {
 
 def parser() -> CommandParser:
     """Options of the command."""
-    from mpp.demo import Plan
+    from mpp.demo import CHECKPOINT, Plan
 
     made = CommandParser(
         "demo",
-        "Simulate four systems, pretrain one model on them, finetune it on a few runs of a fifth, "
-        "train the same model from scratch on the same runs, and compare both on runs that "
+        "Simulate a system that the shipped model has not seen, finetune the model on a few runs "
+        "of it, train the same model from scratch on the same runs, and compare both on runs that "
         "neither has seen. Everything ends in one folder with a page to look at.",
         "mpp demo --out demo",
     )
     add_output(made, "folder for data, checkpoints, scores, figures and index.html")
     made.add_argument("--datasets", type=Path, default=DATASETS, help="the folder of systems")
+    made.add_argument(
+        "--checkpoint",
+        default=CHECKPOINT,
+        metavar="CKPT",
+        help=f"what to finetune: a folder, {CHECKPOINT}, or hf://owner/name (default {CHECKPOINT})",
+    )
     for field in fields(Plan):
         made.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -63,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             part.unlink(missing_ok=True)
     plan = Plan(**{field.name: getattr(arguments, field.name) for field in fields(Plan)})
-    scores = demo(out, arguments.datasets, plan, progress)
+    scores = demo(out, arguments.datasets, arguments.checkpoint, plan, progress)
     console = Console()
     console.print(render(table(scores, "vrmse", (1, 5, 10, 20))))
     console.print(f"Look at {out / 'index.html'}", soft_wrap=True)

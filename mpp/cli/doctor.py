@@ -96,7 +96,7 @@ def next_command(report: "Report") -> str:
     """What to type next."""
     paths = " ".join(shlex.quote(path) for path in report.paths)
     if report.verdict and not report.needs_mapping:
-        return f"mpp finetune --checkpoint demo/pretrained --data {paths} --out finetuned"
+        return f"mpp finetune --checkpoint mpp-mini --data {paths} --out finetuned"
     name = f"{report.system or 'data'}.zarr"
     return f"mpp convert {paths} --mapping mapping.yaml --out {shlex.quote(name)}"
 

@@ -30,7 +30,11 @@ def parser() -> CommandParser:
         "mpp evaluate --checkpoint runs/finetuned --data data/test.nc --steps 20 --out scores.nc",
     )
     options.add_argument(
-        "--checkpoint", nargs="+", required=True, metavar="CKPT", help="one or more models to score"
+        "--checkpoint",
+        nargs="+",
+        required=True,
+        metavar="CKPT",
+        help="models to score: folders, mpp-mini, hf://owner/name",
     )
     options.add_argument(
         "--data", nargs="+", required=True, metavar="PATH", help="runs of one system, any format"

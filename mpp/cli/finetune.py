@@ -12,10 +12,14 @@ def parser() -> CommandParser:
         "finetune",
         "Train a copy of a checkpoint on the runs of one system. One run in five is held out to "
         "choose the best weights, or the last part of the run where there is only one.",
-        "mpp finetune --checkpoint demo/pretrained --data demo/data/kuramoto_sivashinsky.nc "
+        "mpp finetune --checkpoint mpp-mini --data demo/data/kuramoto_sivashinsky.nc "
         "--out tuned --max-steps 200",
     )
-    made.add_argument("--checkpoint", required=True, help="checkpoint folder to start from")
+    made.add_argument(
+        "--checkpoint",
+        required=True,
+        help="checkpoint to start from: a folder, mpp-mini, or hf://owner/name",
+    )
     made.add_argument("--data", required=True, nargs="+", help="files or folders with the runs")
     add_output(made, "folder for the tuned checkpoint, its metrics and its state")
     made.add_argument("--max-steps", type=int, default=500, help="optimizer steps (default 500)")

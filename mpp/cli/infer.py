@@ -18,10 +18,9 @@ def parser() -> CommandParser:
         "infer",
         "Estimate parameters such as a viscosity from the first frames of every run, with "
         "intervals that are meant to hold nine true values in ten. A picture is written beside it.",
-        "mpp infer --checkpoint demo/pretrained --data demo/data/gray_scott.nc --history 4 "
-        "--out parameters.nc",
+        "mpp infer --checkpoint mpp-mini --data data/gray_scott.nc --history 4 --out parameters.nc",
     )
-    made.add_argument("--checkpoint", required=True, help="checkpoint folder")
+    made.add_argument("--checkpoint", required=True, help="a folder, mpp-mini, or hf://owner/name")
     made.add_argument("--data", required=True, help="file or folder with the runs")
     made.add_argument(
         "--parameters", nargs="+", help="names to estimate (default: all that the model knows)"

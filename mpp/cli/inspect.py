@@ -22,9 +22,9 @@ def parser() -> CommandParser:
         "inspect",
         "Show a checkpoint's model, size, history, patch, fields with units, systems, recipe and "
         "hash.",
-        "mpp inspect demo/pretrained",
+        "mpp inspect mpp-mini",
     )
-    made.add_argument("checkpoint", help="checkpoint folder")
+    made.add_argument("checkpoint", help="a folder, mpp-mini, or hf://owner/name")
     made.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return made
 

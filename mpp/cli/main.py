@@ -9,13 +9,14 @@ from mpp.errors import InputError
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
-    "generate": "run a solver: datasets/NAME into canonical files",
+    "generate": "run solvers: datasets/NAME or a whole suite into canonical files",
     "doctor": "what is in these files, and will they train",
     "convert": "any readable input to the canonical schema, as NetCDF or Zarr",
     "pretrain": "train one model on many systems",
     "finetune": "adapt a checkpoint to your own runs",
     "rollout": "step a system forward with a checkpoint",
     "evaluate": "scores by field, sample and lead time, persistence beside them",
+    "transfer": "finetuning against training from scratch, as a study",
     "figures": "pictures of a rollout or an evaluation file",
     "infer": "what the numbers of the equation probably are, from frames alone",
     "inspect": "what a checkpoint is: fields, data, size, hash",

@@ -25,7 +25,7 @@ def parser() -> ConfigParser:
     made = ConfigParser(
         prog="mpp pretrain",
         description="Train one model on a weighted mixture of systems, one path a system.",
-        epilog="example: mpp pretrain --config experiments/demo.yaml --out runs/demo --seed 1",
+        epilog="example: mpp pretrain --config experiments/pretrain/mini.yaml --out runs/mini",
     )
     made.add_argument("--config", action="config", help="YAML with any of the options below")
     made.add_argument("--data", type=str, nargs="+", required=True, help="one path a system")

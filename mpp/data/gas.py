@@ -9,7 +9,7 @@ A primitive state is (ρ, u_x, u_y, p), a conserved one (ρ, ρ u_x, ρ u_y, E).
 
 import numpy as np
 import xarray as xr
-from clawpack import riemann
+from clawpack import riemann  # pyright: ignore[reportMissingImports]  # it needs gfortran
 from jaxtyping import Float
 
 from mpp.data.system import System

@@ -1,5 +1,7 @@
 """Which runs train, which validate: by run, the same for the same seed, whatever else happens."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 
@@ -37,3 +39,47 @@ def split_runs(
     count = min(runs - 1, max(1, round(held_out * runs)))
     order = np.random.default_rng(seed).permutation(runs)
     return ds.isel(sample=np.sort(order[count:])), ds.isel(sample=np.sort(order[:count]))
+
+
+@dataclass(frozen=True)
+class Division:
+    """Runs of one dataset by what they are for, as places along ``sample``; no run in two parts.
+
+    Args:
+        test: Runs to score on; none where the test runs are a dataset of their own.
+        validation: Runs to choose weights and rates by.
+        training: The others, in rising order.
+    """
+
+    test: tuple[int, ...]
+    validation: tuple[int, ...]
+    training: tuple[int, ...]
+
+    def first(self, count: int, seed: int) -> tuple[int, ...]:
+        """The first training runs of an order that the seed fixes: more runs hold fewer ones."""
+        order = np.random.default_rng(seed).permutation(self.training)
+        return tuple(int(run) for run in order[:count])
+
+
+def divide_runs(ds: xr.Dataset, test: int, validation: int) -> Division:
+    """Set runs aside to test and to validate on; which, depends on the number of runs alone.
+
+    Args:
+        ds: A dataset in the schema.
+        test: How many runs to test on, 0 or more.
+        validation: How many runs to validate on.
+
+    Raises:
+        InputError: No run is left to train on.
+    """
+    runs = ds.sizes["sample"]
+    if runs <= test + validation:
+        aside = f"{test} to test on and {validation}" if test else f"{validation}"
+        raise InputError(
+            f"{ds.attrs.get('system', 'dataset')}: {runs} run{'s' if runs > 1 else ''}, of which "
+            f"{aside} to choose weights by are set aside, leave none to train on; give more runs "
+            "or set fewer aside"
+        )
+    order = [int(run) for run in np.random.default_rng(0).permutation(runs)]
+    parts = order[:test], order[test : test + validation], order[test + validation :]
+    return Division(*(tuple(sorted(part)) for part in parts))

@@ -2,7 +2,7 @@
 
 import importlib.util
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from math import ceil, exp, log
@@ -26,6 +26,13 @@ INSTALL = {
 }
 """How to get each solver. PyPI's ``pyclaw`` is an unrelated project."""
 
+Split = Literal["train", "test", "beyond"]
+"""Which runs: ``test`` is drawn as ``train`` is, ``beyond`` with parameters outside its ranges."""
+SEEDS: dict[Split, int] = {"train": 0, "test": 1_000_000, "beyond": 2_000_000}
+"""What a split adds to a seed, so that it starts from nothing that another split starts from."""
+SEED_LIMIT = 1_000_000
+"""Seeds stay below this, or else one split's would be another's."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -36,12 +43,28 @@ class Range:
         high: Largest value; equal to ``low`` for a parameter that stays as it is.
         scale: ``integer`` draws whole numbers, both ends included.
         units: Unit as text, ``"1"`` when dimensionless.
+        beyond: Low and high ends of what the split ``beyond`` is drawn from, each outside the range
+            and as likely as the others. Where there is none, it is drawn from the range.
+
+    Raises:
+        ValueError: An interval of ``beyond`` that reaches into the range.
     """
 
     low: float
     high: float
     scale: Literal["linear", "log", "integer"] = "linear"
     units: str = "1"
+    beyond: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        apart = 1 if self.scale == "integer" else 0
+        for low, high in self.beyond:
+            outside = high + apart <= self.low or low >= self.high + apart
+            if not outside or low > high or (self.scale == "log" and low <= 0):
+                raise ValueError(
+                    f"beyond [{low:g}, {high:g}] is no interval outside "
+                    f"[{self.low:g}, {self.high:g}]"
+                )
 
     def draw(self, rng: np.random.Generator) -> float:
         """One value."""
@@ -50,6 +73,13 @@ class Range:
         if self.scale == "log":
             return exp(rng.uniform(log(self.low), log(self.high)))
         return float(rng.uniform(self.low, self.high))
+
+    def draw_beyond(self, rng: np.random.Generator) -> float:
+        """One value from ``beyond``, or from the range where there is nothing beyond it."""
+        if not self.beyond:
+            return self.draw(rng)
+        low, high = self.beyond[rng.integers(len(self.beyond))]
+        return replace(self, low=low, high=high, beyond=()).draw(rng)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +108,7 @@ class System:
         least_resolution: Fewest points along each axis that resolve the smallest structures.
         parameters: What varies from one trajectory to the next.
         constants: What does not, by name; the folder's ``generate.py`` knows them.
+        split: Which runs it draws; a file of its own for each, so no key of ``spec.yaml``.
     """
 
     name: str
@@ -98,6 +129,7 @@ class System:
     least_resolution: int = 32
     parameters: Mapping[str, Range] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
+    split: Split = "train"
 
     @property
     def extent(self) -> float:
@@ -126,7 +158,9 @@ class System:
         return self.domain[0] + self.extent / resolution * (np.arange(resolution) + offset)
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
-        """A value for every parameter."""
+        """A value for every parameter; in the split ``beyond`` outside each range that has one."""
+        if self.split == "beyond":
+            return {name: span.draw_beyond(rng) for name, span in self.parameters.items()}
         return {name: span.draw(rng) for name, span in self.parameters.items()}
 
     def courant_step(self, points: int) -> float:
@@ -135,7 +169,8 @@ class System:
 
     def rng(self, seed: int, index: int) -> np.random.Generator:
         """The generator of one trajectory, whatever else is generated beside it."""
-        return np.random.default_rng([seed, zlib.crc32(self.name.encode()), index])
+        start = seed + SEEDS[self.split]
+        return np.random.default_rng([start, zlib.crc32(self.name.encode()), index])
 
     def sample(
         self,
@@ -223,17 +258,21 @@ def load_system(folder: Path) -> System:
         raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(spec, dict):
         raise InputError(f"{path}: expected keys and values, got {type(spec).__name__}")
-    known = {item.name for item in fields(System)} - {"name"}
+    known = {item.name for item in fields(System)} - {"name", "split"}
     if unknown := sorted(set(spec) - known):
         raise InputError(f"{path}: unknown keys {unknown}; expected some of {sorted(known)}")
     try:
-        ranges = {name: Range(**span) for name, span in spec.pop("parameters", {}).items()}
+        ranges = {name: _range(**span) for name, span in spec.pop("parameters", {}).items()}
         spec |= {"fields": tuple(spec["fields"]), "domain": tuple(map(float, spec["domain"]))}
         if not isinstance(spec["boundary"], str):
             spec["boundary"] = _by_axis(spec["boundary"])
         return System(name=folder.resolve().name, parameters=ranges, **spec)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: incomplete or of a wrong type: {error}") from error
+
+
+def _range(beyond: Sequence[tuple[float, float]] = (), **span: Any) -> Range:
+    return Range(**span, beyond=tuple((float(low), float(high)) for low, high in beyond))
 
 
 def _by_axis(kinds: list[str]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from mpp.schema import parse_boundary
 
 # On import PyClaw opens pyclaw.log in the working folder and takes over the root logger.
 with patch.object(logging.config, "fileConfig"):
-    from clawpack import pyclaw
+    from clawpack import pyclaw  # pyright: ignore[reportMissingImports]  # it needs gfortran
 
 KINDS = {
     "periodic": pyclaw.BC.periodic,

@@ -1,5 +1,6 @@
 """One way to run a training: Lightning's trainer with this project's habits around it."""
 
+import csv
 import logging
 import signal
 import warnings
@@ -18,8 +19,11 @@ from mpp.errors import require_at_least
 from mpp.train.datamodule import MixtureData
 from mpp.train.modules import TrainingModule
 from mpp.train.progress import TrainingBar
+from mpp.train.watch import Neglect, Throughput
 
 CHECKPOINTS, LAST = "checkpoints", Path("last.ckpt")
+NOT_EMPTY = ".*exists and is not empty.*"
+"""What Lightning says of a folder; whether it may be used was settled before."""
 Precision = Literal["32-true", "bf16-mixed"]
 
 
@@ -62,6 +66,11 @@ def fit(
     last = ModelCheckpoint(out / CHECKPOINTS, LAST.stem, enable_version_counter=False)
     checkpoints = [best, last] if keep_best else [last]
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    state = out / CHECKPOINTS / LAST
+    if not resume:
+        state.unlink(missing_ok=True)
+    logger = _metrics(out, state)
+    watching = [Neglect(), Throughput(), LearningRateMonitor("step"), TrainingBar(task)]
     trainer = L.Trainer(
         accelerator="auto",
         devices=1,
@@ -74,20 +83,16 @@ def fit(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, every),
-        callbacks=[*checkpoints, LearningRateMonitor("step"), TrainingBar(task)],
+        callbacks=[*watching, *checkpoints],
         enable_progress_bar=False,
-        logger=CSVLogger(out, name="", version=""),
+        logger=logger,
         default_root_dir=out,
         enable_model_summary=False,
     )
-    state = out / CHECKPOINTS / LAST
-    if not resume:
-        state.unlink(missing_ok=True)
     with warnings.catch_warnings(), _interruptible():
+        warnings.filterwarnings("ignore", message=NOT_EMPTY)
         # Windows are read in the training process unless the user asks for workers.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        # Whether a folder that has something in it may be used was settled before.
-        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         # In bf16-mixed the weights stay in float32, on purpose.
         warnings.filterwarnings("ignore", message=".*Mismatch dtype between input and weight.*")
         # Lightning's own use of torch.utils._pytree.
@@ -96,6 +101,21 @@ def fit(
     if keep_best:
         chosen = torch.load(best.best_model_path, weights_only=True)
         module.load_state_dict(chosen["state_dict"])
+
+
+def _metrics(out: Path, state: Path) -> CSVLogger:
+    """The log of a run; of one that is resumed, with what it held up to the checkpoint."""
+    file, kept = out / "metrics.csv", []
+    if state.is_file() and file.is_file():
+        done = torch.load(state, weights_only=True, mmap=True)["global_step"]
+        with file.open(newline="") as rows:
+            kept = [row for row in csv.DictReader(rows) if int(row["step"]) < done]
+    logger = CSVLogger(out, name="", version="")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=NOT_EMPTY)
+        logger.experiment.metrics.extend(kept)
+    logger.save()
+    return logger
 
 
 @contextmanager

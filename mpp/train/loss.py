@@ -68,28 +68,24 @@ def change_loss(
 
 def rollout_loss(
     predicted: Float[Tensor, "sample time field *space"],
-    frames: Float[Tensor, "sample time_and_one field *space"],
-    given: int,
+    targets: Float[Tensor, "sample time field *space"],
+    start: Float[Tensor, "sample one field *space"],
     usual_change: Float[Tensor, " field"],
     mask: Bool[Tensor, "sample *space"] | None = None,
 ) -> Float[Tensor, "sample time field"]:
     """The loss of each frame of a rollout, before the outer average.
 
     Args:
-        predicted: The frames after each of the first frames, as `AxialTransformer.free_run` gives
-            them.
-        frames: The true frames, one more than predicted.
-        given: Number of true frames that the rollout started from, fewer than there are targets.
+        predicted: Frames of the rollout.
+        targets: The true frames at the same times.
+        start: The last true frame that the rollout started from.
         usual_change: As for `change_loss`.
         mask: As for `change_loss`.
-
-    Returns:
-        One entry for each prediction that was made from another one.
     """
-    unit = usual_change.view(-1, *[1] * (frames.ndim - 3))
-    targets = frames[:, given + 1 :].float()
-    errors = mean_square((predicted[:, given:].float() - targets) / unit, mask)
-    moved = mean_square((targets - frames[:, given - 1 : given].float()) / unit, mask)
+    unit = usual_change.view(-1, *[1] * (targets.ndim - 3))
+    targets = targets.float()
+    errors = mean_square((predicted.float() - targets) / unit, mask)
+    moved = mean_square((targets - start.float()) / unit, mask)
     return errors / moved.clamp(min=FLOOR**2)
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from mpp import schema
 from mpp.batch import Batch
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
@@ -25,6 +26,8 @@ ROLLED_OUT = 0.03
 """Weight of a rollout's later steps against the steps from true frames; their errors are larger."""
 READING = 0.03
 """Weight of the numbers read back against the frames."""
+LEADS = (1, 5)
+"""Lead times that are validated: a step from true frames, and the end of a rollout."""
 
 
 class TrainingModule(L.LightningModule):
@@ -91,10 +94,16 @@ class TrainingModule(L.LightningModule):
     def rolled_out(self, batch: Batch) -> Tensor:
         """The loss of a window of which the model is given the first half."""
         assert isinstance(self.model, AxialTransformer)
-        given, usual = batch.frames // 2, self.data.usual(batch).change
+        given, usual, true = batch.frames // 2, self.data.usual(batch).change, batch.values
         predicted = self.model.free_run(batch.window(0, batch.frames - 1), given)
-        steps = self.loss(predicted[:, :given], batch.values[:, : given + 1], usual, batch.mask)
-        later = rollout_loss(predicted, batch.values, given, usual, batch.mask)
+        steps = self.loss(predicted[:, :given], true[:, : given + 1], usual, batch.mask)
+        later = rollout_loss(
+            predicted[:, given:],
+            true[:, given + 1 :],
+            true[:, given - 1 : given],
+            usual,
+            batch.mask,
+        )
         return steps.mean() + ROLLED_OUT * later.mean()
 
     def rolls_out(self, batch: Batch) -> bool:
@@ -123,19 +132,58 @@ class TrainingModule(L.LightningModule):
         return loss if error is None else loss + READING * error
 
     def setup(self, stage: str) -> None:
-        """Prepare one score a system; a NaN stays one, since a diverged model has no score."""
-        self.scores = nn.ModuleList(MeanMetric("disable") for _ in self.data.validation)
+        """Prepare a score for each system, lead time and field.
+
+        A NaN stays one, since a diverged model has no score.
+        """
+        self.scores = nn.ModuleList(
+            nn.ModuleList(
+                nn.ModuleList(MeanMetric("disable") for _ in schema.names(windows.ds))
+                for _ in LEADS
+            )
+            for windows in self.data.validation
+        )
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self.scores[dataloader_idx](self.errors(batch, change_loss)[:, -1].sqrt())
+        errors = (self.errors(batch, change_loss)[:, -1], self.lead_errors(batch))
+        for metrics, found in zip(self.scores[dataloader_idx], errors, strict=True):  # type: ignore[arg-type]
+            if found is not None:
+                for metric, values in zip(metrics, found.sqrt().unbind(1), strict=True):
+                    metric(values)
+
+    def lead_errors(self, batch: Batch) -> Float[Tensor, "sample field"] | None:
+        """The error of the last frame of a window, as the end of a rollout that leads up to it.
+
+        ``None`` where the window is too short for the model to start from.
+        """
+        given = batch.frames - LEADS[-1]
+        if given < self.model.history:
+            return None
+        *_, last = self.model.forecast(batch.window(0, given), LEADS[-1])
+        start, end = batch.values[:, given - 1 : given], batch.values[:, -1:]
+        usual = self.data.usual(batch).change
+        return rollout_loss(last[:, None], end, start, usual, batch.mask)[:, 0]
 
     def on_validation_epoch_end(self) -> None:
-        """Log the one-step error of each system, in units of its change, and their mean."""
-        values = [score.compute() for score in self.scores]  # type: ignore[operator]
-        for system, score, value in zip(self.data.systems, self.scores, values, strict=True):
-            self.log(f"val/{system}", value)
-            score.reset()  # type: ignore[operator]
-        self.log("val", torch.stack(values).mean(), prog_bar=True)
+        """Log the errors of each system by field and lead time, and the mean over all at one step.
+
+        They are in units of the change since the last frame given.
+        """
+        systems = []
+        for windows, leads in zip(self.data.validation, self.scores, strict=True):
+            for lead, metrics in zip(LEADS, leads, strict=True):  # type: ignore[arg-type]
+                if not metrics[0].update_called:
+                    continue
+                values = [metric.compute() for metric in metrics]
+                for name, value in zip(schema.names(windows.ds), values, strict=True):
+                    self.log(f"val/{windows.system}/{name}/{lead}", value)
+                mean = torch.stack(values).mean()
+                self.log(f"val/{windows.system}" + (f"/{lead}" if lead > 1 else ""), mean)
+                if lead == 1:
+                    systems.append(mean)
+                for metric in metrics:
+                    metric.reset()
+        self.log("val", torch.stack(systems).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(self.model, self.lr, self.weight_decay)

@@ -1,9 +1,6 @@
-"""Errors against lead time, with their spread over runs, and the loss against training steps."""
-
-from pathlib import Path
+"""Errors against lead time, with their spread over runs."""
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -101,7 +98,7 @@ def _draw_field(axes: Axes, values: xr.DataArray) -> None:
         low, median, high = quartiles(values.isel(model=number).values)
         medians.append(median)
         tops.append(high)
-        colour, dash, order = _line(name, number)
+        colour, dash, order = line_style(name, number)
         marker = "o" if lead.size <= 12 else None
         shown = np.isfinite(median)
         axes.plot(
@@ -114,12 +111,12 @@ def _draw_field(axes: Axes, values: xr.DataArray) -> None:
         if shown.any() and not shown.all():
             last = int(np.flatnonzero(shown)[-1])
             axes.plot(lead[last], median[last], "x", color=colour, markersize=9, mew=2, zorder=5)
-    _set_scale(axes, np.stack(medians), np.stack(tops))
+    set_scale(axes, np.stack(medians), np.stack(tops))
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _line(name: str, number: int) -> tuple[str, object, int]:
+def line_style(name: str, number: int) -> tuple[str, object, int]:
     """Colour, dashes and order of a model's line."""
     if name == BASELINE:
         return BASELINE_COLOUR, "--", 2
@@ -127,7 +124,7 @@ def _line(name: str, number: int) -> tuple[str, object, int]:
     return LINE_COLOURS[number % len(LINE_COLOURS)], DASHES[turn % len(DASHES)], 3
 
 
-def _set_scale(axes: Axes, lines: np.ndarray, tops: np.ndarray) -> None:
+def set_scale(axes: Axes, lines: np.ndarray, tops: np.ndarray) -> None:
     """Logarithmic where the lines span a large ratio, else linear from zero; bands get room."""
     finite = lines[np.isfinite(lines)]
     positive = finite[finite > 0]
@@ -160,44 +157,3 @@ def _lead_label(scores: xr.Dataset) -> str:
         step = float(lead[0]) / float(scores["step"][0])
         label += f", {labels.quantity(step, units)} a step"
     return label
-
-
-@styled
-def training_curve(path: Path) -> Figure:
-    """Draw the losses of a training run from the ``metrics.csv`` that Lightning's logger wrote.
-
-    Args:
-        path: The file; its column ``step`` counts optimizer steps.
-
-    Raises:
-        InputError: Not such a file.
-    """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no training log can be read ({error})") from error
-    names = [str(name) for name in table.columns if name not in ("step", "epoch")]
-    losses = [name for name in names if name == "loss" or name.startswith("val")]
-    if "step" not in table or not losses:
-        found = ", ".join(str(name) for name in table.columns)
-        raise InputError(
-            f"{path}: expected the columns step and loss or val of a training log, got {found}; "
-            "give the metrics.csv of a training run"
-        )
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    axes = figure.subplots()
-    for number, name in enumerate(losses):
-        rows = table[["step", name]].dropna()
-        colour = LINE_COLOURS[number % len(LINE_COLOURS)]
-        marker = "o" if name != "loss" and len(rows) <= 40 else None
-        axes.plot(
-            rows["step"], rows[name], color=colour, marker=marker, markersize=4,
-            linewidth=1.0 if name == "loss" else 1.8, label=labels.plain(name, 40),
-        )  # fmt: skip
-    values = table[losses].to_numpy(dtype=np.float64)
-    _set_scale(axes, values, values)
-    axes.set_xlabel("optimizer step")
-    axes.set_ylabel("loss")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False)
-    return figure

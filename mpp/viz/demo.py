@@ -8,10 +8,11 @@ import xarray as xr
 
 from mpp.metrics import table
 from mpp.schema import names
-from mpp.viz.curves import curves, training_curve
+from mpp.viz.curves import curves
 from mpp.viz.page import Picture, Section, write_page
 from mpp.viz.panels import panels
 from mpp.viz.sheet import sheet
+from mpp.viz.training import training_curve
 
 TITLE = "One model, many kinds of physics"
 ARMS = {"finetuned": "Finetuned from the pretrained model", "scratch": "Trained from scratch"}
@@ -54,14 +55,13 @@ def _rollouts(folder: Path) -> Section:
 
 
 def _training(folder: Path) -> Section:
-    captions = {"pretrained": "Pretraining", **ARMS}
     blocks = [
         Picture(
             training_curve(folder / arm / "metrics.csv"),
             f"{caption}. 1 is what copying the last frame costs; val is the relative error of one "
             "step on held-out runs",
         )
-        for arm, caption in captions.items()
+        for arm, caption in ARMS.items()
     ]
     return Section("How training went", blocks)
 

@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 
 from mpp import schema
 from mpp.errors import InputError
-from mpp.viz.curves import curves, score_names, training_curve
+from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
 from mpp.viz.panels import panels
 from mpp.viz.sheet import sheet
 from mpp.viz.style import save
+from mpp.viz.training import training_curve
+from mpp.viz.transfer import is_transfer, learning_curves
 
-Kind = Literal["evaluation", "inference", "rollout", "runs"]
+Kind = Literal["evaluation", "inference", "rollout", "runs", "transfer"]
 Format = Literal["png", "pdf"]
 Plan = dict[str, Callable[[], Figure]]
 
@@ -34,7 +36,7 @@ def figures(
     A rollout gives truth, prediction and error over lead times, a picture a field (the prediction
     alone where no truth is known); an evaluation gives error against lead time, a picture a score;
     other runs in the schema give a contact sheet a field; the ``metrics.csv`` of a training gives
-    its losses; an inference gives its estimates.
+    its losses; an inference gives its estimates; a transfer study gives its learning curves.
 
     Args:
         source: A file, or a dataset in memory.
@@ -77,11 +79,13 @@ def figures(
 
 
 def kind(ds: xr.Dataset) -> Kind:
-    """What a dataset is: scores, estimates of numbers, a rollout, or other runs in the schema.
+    """What a dataset is: scores, a study, estimates, a rollout, or other runs in the schema.
 
     Raises:
         InputError: None of them; with every departure from the schema.
     """
+    if is_transfer(ds):
+        return "transfer"
     if score_names(ds):
         return "evaluation"
     if estimate_names(ds):
@@ -101,6 +105,8 @@ def _plan(source: xr.Dataset, sample: int) -> Plan:
         found = kind(source)
     except InputError as error:
         raise InputError(f"{source.encoding.get('source', 'dataset')}: {error}") from error
+    if found == "transfer":
+        return {"transfer": lambda: learning_curves(source)}
     if found == "evaluation":
         names, draw = score_names(source), lambda name: curves(source, name)
     elif found == "inference":

@@ -32,7 +32,7 @@ def sheet(ds: xr.Dataset, field: str) -> Figure:
     Raises:
         InputError: No such field.
     """
-    ds, cuts = _thin(ds)
+    ds, cuts = thin(ds)
     runs = spread(ds.sizes["sample"], RUNS)
     parts = {run: select(ds, field, run) for run in runs}
     item = parts[0][0]
@@ -55,16 +55,23 @@ def sheet(ds: xr.Dataset, field: str) -> Figure:
     return figure
 
 
-def _thin(ds: xr.Dataset) -> tuple[xr.Dataset, list[Tile]]:
-    """The frames and the plane that are shown, so that nothing else is read, and their cuts."""
+def thin(ds: xr.Dataset, times: int | None = None) -> tuple[xr.Dataset, list[Tile]]:
+    """The frames and the plane that are shown, so that nothing else is read, and their cuts.
+
+    Args:
+        ds: Runs in the schema.
+        times: Frames at most, spread evenly; by default as many as fit beside each other. A
+            one-dimensional field has all in one cut.
+    """
     axes = schema.space_axes(ds)
     if len(axes) == 1:
         return ds, tiles.space_time(ds)
     if len(axes) == 3:
         ds = ds.isel({axes[-1]: [ds.sizes[axes[-1]] // 2]})
-    ds = ds.isel(time=spread(ds.sizes["time"], TIMES_WIDE if _is_wide(ds) else TIMES))
-    units, times = str(ds["time"].attrs.get("units", "1")), ds["time"].values
-    titles = [f"t = {labels.quantity(float(time), units)}" for time in times]
+    times = times or (TIMES_WIDE if _is_wide(ds) else TIMES)
+    ds = ds.isel(time=spread(ds.sizes["time"], times))
+    units = str(ds["time"].attrs.get("units", "1"))
+    titles = [f"t = {labels.quantity(float(time), units)}" for time in ds["time"].values]
     return ds, tiles.snapshots(ds, range(len(titles)), titles)[: len(titles)]
 
 

@@ -216,6 +216,21 @@ def test_another_model_has_its_own_defaults(tmp_path):
     assert (made.size, made.history) == ("Ti", 16)
 
 
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("mini", 1.5e6, 3e6), ("ti", 7.1e6, 7.4e6), ("avit", 7.2e6, 7.4e6)]
+)
+def test_every_experiment_can_be_read_and_has_its_size(tmp_path, name, least, most):
+    folder = ROOT / "experiments" / "pretrain"
+    assert {file.stem for file in folder.glob("*.yaml")} == {"mini", "ti", "avit"}
+    words = ["--config", str(folder / f"{name}.yaml"), "--out", str(tmp_path)]
+    if name == "avit":
+        pytest.importorskip("dadaptation")
+    options = parser().instantiate(parser().parse_args(words))
+    model = options.model([f"field_{number}" for number in range(12)])
+    assert least < sum(value.numel() for value in model.parameters()) < most
+    assert len(options.data) == 11
+
+
 @pytest.fixture
 def paper(tmp_path):
     """The published method in miniature, on two systems of 32 x 16 points, and what it is named."""
@@ -226,7 +241,7 @@ def paper(tmp_path):
         ds = ds.map(lambda field: field + rng.standard_normal(field.shape), keep_attrs=True)
         ds.to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
         paths.append(str(tmp_path / f"{name}.nc"))
-    content = yaml.safe_load((ROOT / "experiments" / "avit.yaml").read_text())
+    content = yaml.safe_load((ROOT / "experiments" / "pretrain" / "avit.yaml").read_text())
     content |= {"data": paths, "max_steps": 3, "validate_every": 2, "accumulate": 2}
     content["model"]["init_args"] |= {"width": 16, "heads": 2, "depth": 2}
     (tmp_path / "avit.yaml").write_text(yaml.safe_dump(content))
@@ -241,7 +256,7 @@ def test_the_published_method_trains_in_miniature_and_resumes(paper, tmp_path, m
     assert recipe["loss"] == "nmse_loss"
     assert recipe["optimizer"] == "DAdaptAdan(growth_rate=1.05)"
     assert recipe["schedule"] == "Cosine(warmup=0, least=-0.01, runs=5.0)"
-    assert (model.slots, recipe["frames"], recipe["lr"]) == (12, 16, 1.0)
+    assert (model.slots, recipe["frames"], recipe["lr"]) == (40, 16, 1.0)
     assert torch.isfinite(weights(tmp_path / "whole")).all()
     step, seen = modules.TrainingModule.training_step, []
 

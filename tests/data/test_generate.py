@@ -1,8 +1,10 @@
 """The runner: what a trajectory may depend on, what its file holds, and mistakes in one line."""
 
 import importlib.util
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import netCDF4
@@ -12,8 +14,8 @@ import xarray as xr
 
 from mpp import schema
 from mpp.cli.main import main
-from mpp.data.generate import generate, solver_pool
-from mpp.data.system import Range, load_system
+from mpp.data.generate import _stamp, _trajectory, generate, solver_pool
+from mpp.data.system import SEEDS, Range, load_system
 from mpp.errors import InputError
 
 SPEC = """
@@ -85,6 +87,28 @@ def test_longer_runs_start_with_the_frames_of_shorter_ones(
     long = xr.load_dataset(generate(sines, tmp_path / "long", frames=5, pool=pool))
     assert (short.sizes["time"], long.sizes["time"], long.attrs["frames"]) == (3, 5, 5)
     xr.testing.assert_equal(short, long.isel(time=slice(3)))
+
+
+def test_other_splits_start_from_what_no_training_run_starts_from(
+    tmp_path: Path, pool: Executor
+) -> None:
+    spec = SPEC.replace("units: m s-1}", "units: m s-1, beyond: [[0.5, 1], [2, 3]]}")
+    folder = write(tmp_path / "sines", spec)
+    made = {
+        split: xr.load_dataset(
+            generate(folder, tmp_path / "out", trajectories=8, split=split, pool=pool)
+        )
+        for split in SEEDS
+    }
+    places = [path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.nc")]
+    assert sorted(map(str, places)) == ["beyond/sines.nc", "sines.nc", "test/sines.nc"]
+    assert [ds.attrs["split"] for ds in made.values()] == list(SEEDS)
+    noise = [(ds.velocity_x / ds.tracer).mean(["time", "x", "y"]) for ds in made.values()]
+    assert np.unique(np.concatenate(noise).round(6)).size == 24
+    inside = [((ds.speed >= 1) & (ds.speed <= 2)).values for ds in made.values()]
+    assert (inside[0].all(), inside[1].all(), inside[2].any()) == (True, True, False)
+    assert (made["beyond"].speed < 1).any()
+    assert (made["beyond"].speed > 2).any()
 
 
 def test_file_is_canonical_chunked_and_says_where_it_comes_from(
@@ -166,6 +190,45 @@ def test_range_stays_within_its_ends(span: Range, allowed) -> None:
     assert abs(below - above) < 60
 
 
+@pytest.mark.parametrize(
+    ("span", "outside"),
+    [
+        (Range(2, 3, beyond=((1, 2), (3, 5))), lambda value: 1 <= value <= 2 or 3 <= value <= 5),
+        (Range(1, 10, "log", beyond=((0.1, 1),)), lambda value: 0.1 <= value <= 1),
+        (Range(2, 4, "integer", beyond=((5, 6), (0, 0))), lambda value: value in (0, 5, 6)),
+        (Range(2, 3), lambda value: 2 <= value <= 3),
+    ],
+)
+def test_beyond_is_drawn_from_each_interval_and_the_range_where_there_is_none(
+    span: Range, outside
+) -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.array([span.draw_beyond(rng) for _ in range(400)])
+    assert all(outside(value) for value in drawn)
+    for low, high in span.beyond:  # each as likely as the others
+        share = np.mean((drawn >= low) & (drawn <= high))
+        assert share == pytest.approx(1 / len(span.beyond), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("scale", "beyond"),
+    [
+        ("linear", (2.5, 4)),  # it reaches into the range
+        ("linear", (1, 4)),
+        ("linear", (5, 4)),
+        ("integer", (3, 4)),  # its low end is the range's high end
+        ("log", (0, 1)),
+    ],
+)
+def test_beyond_that_is_not_outside_is_refused(
+    tmp_path: Path, scale: str, beyond: tuple[float, float]
+) -> None:
+    line = f"{{low: 2, high: 3, scale: {scale}, beyond: [[{beyond[0]}, {beyond[1]}]]}}"
+    folder = write(tmp_path / "sines", SPEC.replace("{low: 1, high: 2, units: m s-1}", line))
+    with pytest.raises(InputError, match=r"beyond \[.*\] is no interval outside \[2, 3\]"):
+        load_system(folder)
+
+
 def test_non_finite_trajectory_is_never_written(tmp_path: Path, pool: Executor) -> None:
     solver = SOLVER.replace("noise = rng.normal()", "noise = np.nan")
     folder = write(tmp_path / "sines", solver=solver)
@@ -188,6 +251,20 @@ def test_dead_worker_is_one_line(tmp_path: Path) -> None:
         generate(folder, tmp_path / "out", workers=1)
 
 
+def test_workers_follow_the_folder_and_refuse_another_one(
+    sines: Path, tmp_path: Path, pool: Executor
+) -> None:
+    generate(sines, tmp_path, pool=pool)
+    (sines / "generate.py").write_text(SOLVER.replace("np.sin(", "2 * np.sin("))
+    ds = xr.load_dataset(generate(sines, tmp_path, overwrite=True, pool=pool))
+    assert ds.tracer.max() > 1.5
+    elsewhere = write(tmp_path / "elsewhere", SPEC.replace("high: 2", "high: 3"))
+    for folder, message in ((sines, "sees another spec.yaml"), (tmp_path / "gone", "no spec.yaml")):
+        job = pool.submit(_trajectory, str(folder), _stamp(elsewhere), "train", 0, 8, 3, 0)
+        with pytest.raises(InputError, match=message):
+            job.result()
+
+
 def test_existing_file_needs_overwrite(sines: Path, tmp_path: Path, pool: Executor) -> None:
     path = generate(sines, tmp_path, pool=pool)
     with pytest.raises(InputError, match=r"exists already.*--overwrite"):
@@ -207,6 +284,14 @@ def test_unusable_output_folder_is_refused(
         generate(sines, tmp_path / "out")
 
 
+def test_a_split_is_drawn_with_seeds_that_training_cannot_have(sines: Path) -> None:
+    # Test runs of the demo were drawn with a seed a million higher before there were splits.
+    system = load_system(sines)
+    for split, start in (("train", 5), ("test", 1_000_005), ("beyond", 2_000_005)):
+        expected = np.random.default_rng([start, zlib.crc32(b"sines"), 3]).random()
+        assert replace(system, split=split).rng(5, 3).random() == expected
+
+
 def test_step_shortens_on_finer_grids_only(sines: Path) -> None:
     system = load_system(sines)  # step 0.1 on 8 points stored of 16
     assert system.courant_step(8) == system.courant_step(16) == 0.1
@@ -222,6 +307,7 @@ def test_step_shortens_on_finer_grids_only(sines: Path) -> None:
         ({"frames": 1}, "frames must be at least 2, got 1"),
         ({"resolution": 7}, "resolution must be even, got 7"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": 1_000_000}, "seed must be below 1000000, got 1000000; .* --split test"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
     ],
 )

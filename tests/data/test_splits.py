@@ -6,7 +6,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpp.data.splits import split_runs
+from mpp.data.splits import divide_runs, split_runs
 from mpp.errors import InputError
 from mpp.schema import example, validate
 
@@ -66,3 +66,27 @@ def test_one_run_too_short_for_two_parts_is_refused(length, held_out):
 def test_a_share_is_between_none_and_all(held_out):
     with pytest.raises(InputError, match="held out"):
         split_runs(runs(4), held_out)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 10), st.integers(1, 10), st.integers(0, 1000))
+def test_runs_set_aside_are_in_no_training(samples, test, validation, seed):
+    if test + validation >= samples:
+        with pytest.raises(InputError, match="leave none to train on"):
+            divide_runs(runs(samples), test, validation)
+        return
+    parts = divide_runs(runs(samples), test, validation)
+    assert (len(parts.test), len(parts.validation)) == (test, validation)
+    assert sorted(parts.test + parts.validation + parts.training) == list(range(samples))
+    most = parts.first(samples, seed)
+    assert sorted(most) == list(parts.training)
+    # Fewer runs are the first of more.
+    for count in range(1, len(most)):
+        assert parts.first(count, seed) == most[:count]
+
+
+def test_the_seed_chooses_the_first_runs_and_not_what_is_set_aside():
+    parts = divide_runs(runs(20), 4, 2)
+    assert parts == divide_runs(runs(20, frames=9), 4, 2)
+    assert len({parts.first(3, seed) for seed in range(5)}) > 1
+    assert parts.test != tuple(range(4))

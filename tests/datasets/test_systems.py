@@ -14,7 +14,7 @@ import yaml
 
 from mpp import schema
 from mpp.data.generate import generate, solver_pool
-from mpp.data.system import load_system
+from mpp.data.system import INSTALL, SEEDS, Split, System, load_system
 from mpp.errors import InputError
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("datasets/*/spec.yaml"))
@@ -39,18 +39,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     made: dict[str, xr.Dataset] = {}
     with solver_pool(1) as pool:
 
-        def once(name: str, trajectories: int = 2, seed: int = 0, **changes: Any) -> xr.Dataset:
+        def once(
+            name: str, trajectories: int = 2, split: Split = "train", **changes: Any
+        ) -> xr.Dataset:
             spec = yaml.safe_load((ROOT / name / "spec.yaml").read_text(encoding="utf-8"))
             require(spec["solver"])
             spec |= {"frames": 6} | SHORT.get(name, {}) | changes
-            key = yaml.safe_dump([name, trajectories, seed, spec])
+            key = yaml.safe_dump([name, trajectories, split, spec])
             if key not in made:
                 folder = tmp_path_factory.mktemp("system") / name
                 folder.mkdir()
                 (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
                 shutil.copy(ROOT / name / "generate.py", folder)
                 size = load_system(folder).least_resolution
-                options = {"trajectories": trajectories, "seed": seed, "resolution": size}
+                options: dict[str, Any] = {
+                    "trajectories": trajectories,
+                    "split": split,
+                    "resolution": size,
+                }
                 made[key] = xr.load_dataset(generate(folder, folder / "out", pool=pool, **options))
             return made[key]
 
@@ -59,7 +65,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def require(solver: str) -> None:
     if find_spec(solver) is None:
-        pytest.skip(f"{solver} is not installed")
+        pytest.skip(f"{solver} is not installed: {INSTALL[solver]}")
 
 
 def fixed(**parameters: float) -> dict[str, dict[str, float]]:
@@ -128,12 +134,72 @@ def test_runs_repeat_bit_for_bit(run: Run, name: str) -> None:
     xr.testing.assert_identical(alone, run(name).isel(sample=[0]))
 
 
+DRAWN: dict[str, tuple[float, ...]] = {
+    "acoustics": (0.36525706537222746, 0.0, 1.0, 0.09997338076300188),
+    "burgers": (0.019134412761180407, 0.5379420423643968),
+    "euler_quadrants": (
+        0.5679868570303168,
+        2.121984726449429,
+        5.2950631315088605,
+        0.3984348224148154,
+        0.5311912685916985,
+    ),
+    "kolmogorov_flow": (0.013357082129561344, 2.0),
+    "swift_hohenberg": (0.2791973846249506, 0.10750372127413055),
+}
+"""Parameters of the first trajectory of seed 0, as they were drawn before there were splits."""
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_training_runs_draw_what_they_always_drew(name: str) -> None:
+    system = load_system(ROOT / name)
+    assert tuple(system.draw(system.rng(0, 0)).values()) == DRAWN[name]
+
+
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
+def test_splits_draw_inside_and_beyond_the_ranges_of_training(path: Path) -> None:
+    system = load_system(path)
+    varied = {name for name, span in system.parameters.items() if span.low < span.high}
+    outside = {name for name, span in system.parameters.items() if span.beyond}
+    assert not varied or outside, f"{path.name}/spec.yaml says nowhere what lies beyond"
+    drawn = {split: draws(replace(system, split=split)) for split in SEEDS}
+    for name, span in system.parameters.items():
+        for split in ("train", "test"):
+            assert all(span.low <= values[name] <= span.high for values in drawn[split])
+        inside = [span.low <= values[name] <= span.high for values in drawn["beyond"]]
+        assert not any(inside) if name in outside else all(inside)
+    every = [tuple(values.values()) for split in SEEDS for values in drawn[split]]
+    continuous = {name for name in varied if system.parameters[name].scale != "integer"}
+    assert not continuous or len(set(every)) == len(every)
+
+
+def draws(system: System) -> list[dict[str, float]]:
+    return [system.draw(system.rng(0, index)) for index in range(50)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
+def test_runs_beyond_differ_from_training_in_degree(run: Run, path: Path) -> None:
+    # What has blown up is finite too, and larger by orders of magnitude.
+    train, beyond = run(path.name), run(path.name, split="beyond")
+    assert schema.check_values(beyond) == []
+    for name in schema.names(train):
+        size = [float(np.sqrt(np.mean(ds[name].astype("float64") ** 2))) for ds in (train, beyond)]
+        assert size[0] / 10 < size[1] < 10 * size[0]
+    start, end = beyond.isel(time=[0]), beyond.isel(time=[-1])
+    assert error(start, end.assign_coords(time=start.time)) > 0.05
+
+
 @pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
 def test_folder_is_complete(path: Path) -> None:
     card = (path / "card.md").read_text(encoding="utf-8")
     system = load_system(path)
     for word in (*system.fields, *system.parameters, system.licence, "picture.png", "mpp generate"):
         assert word in card, f"{path.name}/card.md does not mention {word}"
+    told = " ".join(card.split()).partition("- Split `beyond`:")[2]
+    for name, span in system.parameters.items():
+        places = " or ".join(f"{low:g} to {high:g}" for low, high in span.beyond)
+        assert not places or f"`{name}` {places}" in told, f"{path.name}/card.md: {name} {places}"
     assert (path / "picture.png").stat().st_size < 120_000
     assert not list(path.parent.rglob("__init__.py"))
 
@@ -208,6 +274,16 @@ def test_fitzhugh_nagumo_walls_let_nothing_through(run: Run) -> None:
 def test_kuramoto_sivashinsky_mean_stays_zero(run: Run) -> None:
     ds = run("kuramoto_sivashinsky")
     assert np.abs(mean(ds.displacement)).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_swift_hohenberg_stays_small_where_it_grows_fastest(run: Run) -> None:
+    # Against aliasing, the cubic term acts on the lower half of the modes alone. Above them nothing
+    # holds back a wave that grows, r > (1 - k^2)^2, so the grid must resolve more than those.
+    # A uniform state is steady at phi^2 = r - 1 + g phi, here 2.1; patterns reach a little more.
+    parameters = fixed(growth_rate=1.2, quadratic_coefficient=2.0)
+    ds = run("swift_hohenberg", trajectories=1, frames=32, parameters=parameters)
+    assert np.abs(ds.order_parameter).max() < 4
 
 
 @pytest.mark.slow

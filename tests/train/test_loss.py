@@ -30,18 +30,18 @@ def test_an_error_of_twice_the_change_costs_four(frames):
 
 
 def test_copying_the_last_frame_given_costs_one_at_every_lead_time(frames):
-    # Two frames given, four predictions: the last two are the second and third step of a rollout.
-    copied = frames[:, 1:2].expand(-1, 4, -1, -1, -1)
-    loss = rollout_loss(copied, frames, 2, USUAL)
-    torch.testing.assert_close(loss, torch.ones(2, 2, 3))
-    assert torch.equal(rollout_loss(frames[:, 1:], frames, 2, USUAL), torch.zeros(2, 2, 3))
+    start, targets = frames[:, 1:2], frames[:, 2:]
+    loss = rollout_loss(start.expand(-1, 3, -1, -1, -1), targets, start, USUAL)
+    torch.testing.assert_close(loss, torch.ones(2, 3, 3))
+    assert torch.equal(rollout_loss(targets, targets, start, USUAL), torch.zeros(2, 3, 3))
 
 
 def test_a_rollout_of_a_field_that_stands_still_is_measured_by_the_floor(frames):
-    still = frames[:, :1].expand(-1, 5, -1, -1, -1)
+    start = frames[:, :1]
+    still = start.expand(-1, 3, -1, -1, -1)
     # An error of one floor costs one: FLOOR times the usual change of 0.5.
-    loss = rollout_loss(still[:, 1:] + FLOOR * 0.5, still, 2, USUAL)
-    torch.testing.assert_close(loss, torch.ones(2, 2, 3), rtol=1e-3, atol=0)
+    loss = rollout_loss(still + FLOOR * 0.5, still, start, USUAL)
+    torch.testing.assert_close(loss, torch.ones(2, 3, 3), rtol=1e-3, atol=0)
 
 
 def test_the_unit_of_a_field_does_not_matter(frames):

@@ -42,12 +42,21 @@ def test_what_does_not_occur_in_the_data_does_not_move(data, make_model, tmp_pat
         assert changed.tolist() == [True, True, False], name
 
 
-def validate(module, data):
+def logged(module, data) -> dict[str, float]:
+    """What one validation logs."""
     module.trainer = type("Trainer", (), {"datamodule": data})()
     module.setup("fit")
-    for batch in data.val_dataloader()[0]:
-        module.validation_step(batch, 0)
-    return float(module.scores[0].compute())
+    found = {}
+    module.log = lambda name, value, **_: found.update({name: float(value)})
+    for number, loader in enumerate(data.val_dataloader()):
+        for batch in loader:
+            module.validation_step(batch, 0, number)
+    module.on_validation_epoch_end()
+    return found
+
+
+def validate(module, data):
+    return logged(module, data)["val"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -93,6 +102,49 @@ def test_the_score_is_the_mean_over_windows_not_over_batches(two_systems):
         data = MixtureData(two_systems[:1], two_systems[:1], history=3, batch_size=batch_size)
         scores.append(validate(TrainingModule(Persistence()), data))
     assert scores == pytest.approx([scores[0]] * 3, rel=1e-5)
+
+
+def test_errors_are_logged_by_system_field_and_lead_time(two_systems):
+    data = MixtureData(two_systems, two_systems, history=6, batch_size=3)
+    values = logged(TrainingModule(Persistence()), data)
+    # Copying scores 1 by definition where a rollout's error is measured, field by field.
+    later = {name: value for name, value in values.items() if name.endswith("/5")}
+    assert later == pytest.approx(
+        {
+            f"val/{name}/5": 1
+            for name in (
+                "drift",
+                "drift/tracer",
+                "drift/velocity_x",
+                "reaction",
+                "reaction/activator",
+                "reaction/velocity_x",
+            )
+        }
+    )
+    fields = [values[f"val/drift/{name}/1"] for name in ("tracer", "velocity_x")]
+    assert fields[0] != fields[1]
+    assert values["val/drift"] == pytest.approx(sum(fields) / 2)
+    assert values["val"] == pytest.approx((values["val/drift"] + values["val/reaction"]) / 2)
+
+
+def test_the_later_error_is_that_of_a_rollout(two_systems, make_model):
+    torch.manual_seed(0)
+    data = MixtureData(two_systems[:1], two_systems[:1], history=7, batch_size=4)
+    model = make_model(("tracer", "velocity_x")).eval()
+    found = logged(TrainingModule(model), data)["val/drift/5"]
+    batch = next(iter(data.val_dataloader()[0]))
+    # Eight frames: three are given, and the fifth prediction is the eighth.
+    predicted = list(model.forecast(batch.window(0, 3), 5))[-1]
+    wrong = (predicted - batch.values[:, -1]).square().mean((2, 3))
+    moved = (batch.values[:, 2] - batch.values[:, -1]).square().mean((2, 3))
+    assert found == pytest.approx(float((wrong / moved).sqrt().mean()), rel=1e-4)
+
+
+def test_a_window_too_short_for_the_rollout_logs_one_step_alone(two_systems, make_model):
+    data = MixtureData(two_systems[:1], two_systems[:1], history=6, batch_size=4)
+    values = logged(TrainingModule(make_model(("tracer", "velocity_x"))), data)
+    assert values.keys() == {"val", "val/drift", "val/drift/tracer/1", "val/drift/velocity_x/1"}
 
 
 def test_a_still_field_trains_to_finite_weights(make_system, make_model, tmp_path):

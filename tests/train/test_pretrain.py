@@ -213,6 +213,38 @@ def test_the_metrics_name_every_system(train, tmp_path):
     assert float(last["val"]) == pytest.approx(sum(values) / 2)
 
 
+def test_a_resumed_run_keeps_the_metrics_from_before_the_break(train, tmp_path, monkeypatch):
+    train("whole", max_steps=6)
+    step = modules.TrainingModule.training_step
+
+    def breaking(self, batch, batch_idx):
+        if self.global_step == 5:
+            raise BreakDownError
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(modules.TrainingModule, "training_step", breaking)
+        with pytest.raises(BreakDownError):
+            train("parts", max_steps=6)
+    train("parts", max_steps=6, resume=True)
+    timed = ("windows_per_second", "data_wait")
+    whole, parts = (
+        [{key: value for key, value in row.items() if key not in timed} for row in rows(folder)]
+        for folder in (tmp_path / "whole", tmp_path / "parts")
+    )
+    assert whole == parts
+    assert [row["step"] for row in parts if row["val"]] == ["1", "3", "5"]
+
+
+def test_the_metrics_say_how_fast_it_was_and_how_long_it_waited(train, tmp_path):
+    train()
+    timed = [row for row in rows(tmp_path / "run") if row["data_wait"]]
+    assert timed
+    for row in timed:
+        assert 0 < float(row["data_wait"]) < 1
+        assert float(row["windows_per_second"]) > 0
+
+
 def test_the_card_says_what_the_model_was_trained_on(train):
     model = train()
     assert model.card["systems"] == ["drift", "reaction"]

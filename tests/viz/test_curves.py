@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpp.errors import InputError
-from mpp.viz.curves import curves, quartiles, training_curve
+from mpp.viz.curves import curves, quartiles
 
 
 def test_a_panel_a_field_and_a_line_a_model(scores):
@@ -83,21 +83,3 @@ def test_everything_diverged_and_a_single_sample_are_drawn(scores):
 def test_an_unknown_score_is_refused(scores):
     with pytest.raises(InputError, match=r"no score 'mse'.*the file has: vrmse, rmse"):
         curves(scores(), "mse")
-
-
-def test_the_training_curve_shows_loss_and_validation(tmp_path):
-    log = tmp_path / "metrics.csv"
-    log.write_text("epoch,lr,loss,step,val,val/euler\n0,1e-3,2.0,0,,\n0,,1.0,9,,\n0,,,9,1.5,1.6\n")
-    axes = training_curve(log).axes[0]
-    lines = {line.get_label(): line for line in axes.get_lines()}
-    assert set(lines) == {"loss", "val", "val/euler"}
-    np.testing.assert_allclose(lines["loss"].get_xydata(), [[0, 2], [9, 1]])
-    np.testing.assert_allclose(lines["val"].get_xydata(), [[9, 1.5]])
-
-
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "step\n1\n"])
-def test_a_table_that_is_no_training_log_is_refused(tmp_path, text):
-    log = tmp_path / "metrics.csv"
-    log.write_text(text)
-    with pytest.raises(InputError, match="training log"):
-        training_curve(log)

@@ -1,0 +1,178 @@
+"""``mpp transfer``: finetuning against training from scratch, as a study."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mpp.cli.outputs import tell
+from mpp.cli.parsing import CommandParser
+from mpp.errors import InputError
+
+if TYPE_CHECKING:
+    import rich.table
+
+    from mpp.study.compare import Comparison
+    from mpp.study.plan import Study
+
+PIPED_WIDTH = 120
+"""Columns of text where the output is no terminal and so has no width of its own."""
+
+
+def parser() -> CommandParser:
+    """Options of the command."""
+    made = CommandParser(
+        "transfer",
+        "Finetune a checkpoint on 1, 2, 4, ... runs of each system, train the same architecture\n"
+        "from scratch on the same runs for as many steps, and score both on runs that neither\n"
+        "has seen, persistence beside them. A few runs of each system are set aside to choose\n"
+        "the best weights of every training: N runs are N runs to learn from, beside those.\n"
+        "Every training is kept when it is done; the same command goes on where it was stopped.",
+        "mpp transfer --checkpoint demo/pretrained --data demo/data/kuramoto_sivashinsky.nc "
+        "--test demo/data/test/kuramoto_sivashinsky.nc --out study --sizes 1 3",
+    )
+    add = made.add_argument
+    add("--checkpoint", required=True, metavar="CKPT", help="the pretrained model")
+    add("--data", required=True, nargs="+", metavar="PATH", help="files or folders, one a system")
+    add("--test", nargs="+", default=[], metavar="PATH",
+        help="test runs, one path a system (default: some of --data)")  # fmt: skip
+    add("--out", required=True, metavar="DIR", help="folder of the study, new or begun")
+    add_settings(made)
+    add("--workers", type=int, default=1, metavar="K", help="trainings at once (default 1)")
+    return made
+
+
+def add_settings(made: argparse.ArgumentParser, usual: "Study | None" = None) -> None:
+    """Add the options that say how a study is done.
+
+    Args:
+        made: What to add them to.
+        usual: What options left out will mean; the defaults of `Study` when left out.
+    """
+    from mpp.study.plan import Study
+
+    usual = usual or Study()
+
+    def add(name: str, meaning: str, metavar: str = "N") -> None:
+        default = getattr(usual, name)
+        several = isinstance(default, tuple)
+        kind = type(default[0]) if several else type(default)
+        shown = " ".join(f"{value:g}" for value in default) if several else default
+        made.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, nargs="+" if several else None,
+            metavar=metavar, help=f"{meaning} (default {shown})",
+        )  # fmt: skip
+
+    add("sizes", "numbers of training runs")
+    add("seeds", "trainings of each arm and size")
+    add("lead_steps", "forecast steps to score")
+    add("starts", "windows a test run, evenly placed", "K")
+    add("test_runs", "runs to test on where there is no --test")
+    add("validation_runs", "runs to choose weights by")
+    add("max_steps", "optimizer steps of every training")
+    add("lr", "learning rate of finetuning; of several, each system takes what validates best at "
+        "its middle size", "R")  # fmt: skip
+    add("scratch_lr", "the same from scratch", "R")
+    made.add_argument(
+        "--rates", type=float, nargs="+", metavar="R",
+        help="learning rates for both arms to choose from, instead of --lr and --scratch-lr",
+    )  # fmt: skip
+    add("batch_size", "windows in a batch")
+    add("validate_every", "optimizer steps between validations, at most")
+
+
+def settings(arguments: argparse.Namespace, usual: "Study | None" = None) -> "Study":
+    """The study that the options of `add_settings` ask for.
+
+    Args:
+        arguments: The options as given; those left out are ``None``.
+        usual: What they then are; the defaults of `Study` when left out.
+
+    Raises:
+        InputError: A value that cannot be used, or rates given twice.
+    """
+    from dataclasses import fields, replace
+
+    from mpp.study.plan import Study
+
+    usual = usual or Study()
+    given = {f.name: getattr(arguments, f.name) for f in fields(Study)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if arguments.rates is not None:
+        if "lr" in given or "scratch_lr" in given:
+            raise InputError("--rates stands in place of --lr and --scratch-lr; give one or other")
+        given |= {"lr": arguments.rates, "scratch_lr": arguments.rates}
+    tuples = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+    return replace(usual, **tuples)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what is missing of the study, write and print its result."""
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from mpp import load, open_dataset, transfer
+    from mpp.cli.progress import progress
+    from mpp.study.compare import NEGATIVE, compare, headlines, verdict
+    from mpp.viz.transfer_report import transfer_report
+
+    study = settings(arguments)
+    out = Path(arguments.out)
+    if out.is_file():
+        raise InputError(f"{out} is a file; name a folder with --out")
+    model = load(arguments.checkpoint)
+    datasets, test = (
+        [open_dataset(p) for p in paths] for paths in (arguments.data, arguments.test)
+    )
+
+    def note(sentence: str) -> None:
+        Console(stderr=True).print(f"mpp transfer: {sentence}", soft_wrap=True, markup=False)
+
+    with progress("trainings", stays=False) as advance:
+        found = transfer(
+            model,
+            datasets,
+            out,
+            study,
+            test,
+            workers=arguments.workers,
+            progress=advance if arguments.workers > 1 else None,
+            note=note,
+        )
+    report = transfer_report(found, out, study.lead_steps)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    for ds in found.values():
+        comparisons = compare(ds, study.lead_steps)
+        console.print(render(headlines(comparisons)))
+        for line in verdict(comparisons):
+            style = "bold red" if line.startswith(NEGATIVE) else None
+            console.print(f"- {line}", style=style, highlight=False, markup=False)
+        console.print()
+    tell(report)
+
+
+def render(comparisons: Sequence["Comparison"]) -> "rich.table.Table":
+    """The tables of a system for a terminal, negative transfer in red."""
+    from rich.table import Table
+
+    from mpp.study.compare import COLUMNS
+
+    first = comparisons[0]
+    seeds = first.finetuned.shape[1]
+    spread = f"\nerrors are means ± standard deviations of {seeds} seeds" if seeds > 1 else ""
+    grid = Table(
+        title=f"VRMSE · {first.system}",
+        caption=f"AG: scratch over finetuned error · EG: times fewer runs{spread}",
+    )
+    grid.add_column("field", overflow="fold")
+    for name in COLUMNS[2:]:
+        grid.add_column(name, justify="right", no_wrap=True)
+    for part in comparisons:
+        rows = part.rows()
+        # The lead time stands below the field, so that the table fits a narrow terminal.
+        names = [*rows[0][:2], *[""] * len(rows)]
+        for place, (name, row) in enumerate(zip(names, rows, strict=False)):
+            style = "red" if place in part.worse else None
+            grid.add_row(name, *row[2:], style=style, end_section=place == len(rows) - 1)
+    return grid

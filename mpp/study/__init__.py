@@ -1,0 +1,1 @@
+"""Studies: many trainings under one protocol, kept one by one and gathered into one result."""
