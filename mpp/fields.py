@@ -87,6 +87,7 @@ KNOWN: dict[str, Field] = {
         Field("buoyancy", symbol="b"),
         Field("tracer", symbol="s"),
         Field("height", symbol="h"),
+        Field("elevation", symbol="\\eta"),
         Field("bathymetry", symbol="b", role="static"),
         Field("concentration", symbol="c"),
         Field("activator", symbol="u"),

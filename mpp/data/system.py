@@ -93,7 +93,7 @@ class System:
         name: Name of the folder; the attribute ``system`` of what it generates.
         title: The system's name as people say it.
         purpose: Systems to ``pretrain`` on, or to ``transfer`` to.
-        solver: Distribution that solves it: exponax, scipy or clawpack.
+        solver: Distribution that solves it: exponax, scipy or clawpack; numpy for its own solver.
         licence: Licence of the solver.
         fields: Names of the fields, in the order in which they are written.
         domain: Low and high end of every space axis.
@@ -147,9 +147,14 @@ class System:
         """Time of every frame since the initial condition."""
         return self.burn_in + self.interval * np.arange(self.frames, dtype=np.float64)
 
-    def points(self, resolution: int) -> Float[np.ndarray, " point"]:
+    def is_periodic(self, axis: int) -> bool:
+        """Whether an axis closes on itself."""
+        kinds = self.boundary
+        return (kinds if isinstance(kinds, str) else kinds[axis]) == "periodic"
+
+    def points(self, resolution: int, axis: int = 0) -> Float[np.ndarray, " point"]:
         """Grid points along an axis: from the low end on if periodic, else the cells' centres."""
-        offset = 0.0 if self.boundary == "periodic" else 0.5
+        offset = 0.0 if self.is_periodic(axis) else 0.5
         return self.domain[0] + self.extent / resolution * (np.arange(resolution) + offset)
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
@@ -182,12 +187,11 @@ class System:
             static: Maps that do not change in time, by name, on the same grid.
         """
         values = np.asarray(self._coarsen(np.asarray(values)), dtype=np.float32)
-        points = self.points(values.shape[-1])
         axes = ("x", "y", "z")[: values.ndim - 2]
         each = (self.boundary,) * len(axes) if isinstance(self.boundary, str) else self.boundary
         coords = {
-            axis: coordinate(points, axis, "1", kinds)
-            for axis, kinds in zip(axes, each, strict=True)
+            axis: coordinate(self.points(values.shape[-1], number), axis, "1", kinds)
+            for number, (axis, kinds) in enumerate(zip(axes, each, strict=True))
         }
         data = {
             name: xr.Variable(
@@ -207,12 +211,17 @@ class System:
         return xr.Dataset(data, coords, {"system": self.name})
 
     def _coarsen(self, values: Float[np.ndarray, "frame field *space"]) -> np.ndarray:
-        """Every so many points of a periodic grid, averages over so many cells of another."""
+        """Every so many points of a periodic axis, averages over so many cells of another."""
         axes = ("x", "y", "z")[: values.ndim - 2]
-        if self.boundary == "periodic":
-            return values[(..., *[slice(None, None, self.refinement)] * len(axes))]
+        periodic = [self.is_periodic(number) for number in range(len(axes))]
+        values = values[(..., *[slice(None, None, self.refinement if p else 1) for p in periodic])]
+        if all(periodic):
+            return values
+        fine = {
+            f"{axis}_fine": 1 if p else self.refinement
+            for axis, p in zip(axes, periodic, strict=True)
+        }
         blocks = " ".join(f"({axis} {axis}_fine)" for axis in axes)
-        fine = {f"{axis}_fine": self.refinement for axis in axes}
         return reduce(
             values, f"frame field {blocks} -> frame field {' '.join(axes)}", "mean", **fine
         )
@@ -268,8 +277,6 @@ def _range(beyond: Sequence[tuple[float, float]] = (), **span: Any) -> Range:
 
 def _by_axis(kinds: list[str]) -> tuple[str, str]:
     along_x, along_y = kinds
-    if "periodic" in kinds:
-        raise ValueError(f"boundary {kinds}: write periodic alone, for both axes")
     return along_x, along_y
 
 

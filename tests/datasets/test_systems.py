@@ -17,6 +17,7 @@ from mpp import schema
 from mpp.data.generate import generate, solver_pool
 from mpp.data.system import INSTALL, SEEDS, Split, System, load_system
 from mpp.data.waves import random_series
+from mpp.errors import InputError
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("datasets/*/spec.yaml"))
 ROOT = FOLDERS[0].parent
@@ -127,6 +128,7 @@ SLOW = {
     "decaying_turbulence",
     "cahn_hilliard",
     "burgers_3d",
+    "rayleigh_benard",
 }
 SYSTEMS = [
     pytest.param(path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
@@ -237,6 +239,7 @@ def test_folder_is_complete(path: Path) -> None:
         ("korteweg_de_vries", 0.001),
         ("kuramoto_sivashinsky_1d", 0.01),
         ("burgers_3d", 0.01),
+        ("rayleigh_benard", 0.01),
     ],
 )
 def test_shorter_steps_change_little(run: Run, name: str, tolerance: float) -> None:
@@ -336,6 +339,127 @@ def test_shallow_water_keeps_its_mass_and_symmetry(run: Run) -> None:
     np.testing.assert_allclose(ds.height, mirrored.height, atol=1e-5)
     np.testing.assert_allclose(ds.velocity_x, -mirrored.velocity_x, atol=1e-5)
     np.testing.assert_allclose(ds.velocity_y, mirrored.velocity_y, atol=1e-5)
+
+
+def beach_wave(axis: int, bottom: np.ndarray, height: float, times: np.ndarray) -> np.ndarray:
+    """Elevation along an axis, at times, of a pulse that starts at 0.15 and runs up that axis.
+
+    It is one of speed sqrt(g h): u = (elevation / h) sqrt(g h), g = 1.
+    """
+    require("clawpack")
+    from clawpack import riemann
+
+    from mpp.data.volumes import rollout
+
+    step = float(times[1] - times[0])
+    system = replace(
+        load_system(ROOT / "shallow_water_beach"),
+        frames=times.size,
+        burn_in=float(times[0]),
+        interval=step,
+        boundary="wall",
+    )
+    x = (np.arange(bottom.size) + 0.5) / bottom.size
+    pulse = height * np.exp(-(((x - 0.15) / 0.05) ** 2))
+    flow = pulse * np.sqrt(-bottom)  # h u to first order in the pulse's height
+    state = np.stack([pulse - bottom, flow, 0 * flow])[:, :, None] * np.ones(4)
+    maps = bottom[None, :, None] * np.ones(4)
+    if axis == 1:
+        state, maps = state[[0, 2, 1]].swapaxes(1, 2), maps.swapaxes(1, 2)
+    constants = {"grav": 1.0, "dry_tolerance": 0.0, "sea_level": 0.0}
+    frames = rollout(system, riemann.shallow_bathymetry_fwave_2D, state, constants, maps)
+    elevation = frames[:, 0] + maps[0]
+    return elevation[:, :, 0] if axis == 0 else elevation[:, 0]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_long_waves_run_with_the_root_of_the_depth_and_grow_by_greens_law(axis: int) -> None:
+    # A depth of 1 up to 0.4, then a slope down to 0.25 at 0.9, then flat. Sqrt(h) falls from 1 to
+    # 0.5, so that the slope, h linear, takes 0.5 x 2 / (1 + 0.5) = 2/3: the pulse's crest, at 0.15
+    # at first, is at 0.9 at t = 0.25 + 2/3 and at 0.9 + 0.5 x 0.1 = 0.95 at t = 1.1167. Energy
+    # flux height^2 sqrt(h) stays, hence height ~ h^(-1/4) (Green), here 4^(1/4) = 1.414. What the
+    # slope sends back is of order h' sqrt(h) / 4 / (crest's rate of change 1 / 0.05) = 2 %.
+    x = (np.arange(512) + 0.5) / 512
+    bottom = np.interp(x, [0.4, 0.9], [-1, -0.25])
+    early, late = beach_wave(axis, bottom, 1e-4, np.array([0.1, 0.1 + 0.25 + 2 / 3]))
+    assert x[early.argmax()] == pytest.approx(0.25, abs=0.004)
+    assert early.max() == pytest.approx(1e-4, rel=0.01)
+    assert x[late.argmax()] == pytest.approx(0.95, abs=0.004)
+    assert late.max() == pytest.approx(1e-4 * np.sqrt(2), rel=0.03)
+
+
+def test_beach_is_the_same_along_both_axes_and_steepens_high_waves() -> None:
+    # Crests run faster than the water before them, by 3/2 of elevation / h: a wave of height 0.2
+    # on depth 1 gains on one of no height 0.3 x 0.5 = 0.15 in t = 0.5, and breaks after
+    # t = 2 / (3 x steepest slope) = 2 / (3 x 0.2 x sqrt(2/e) / 0.05) = 0.2, whose front is a jump.
+    flat = np.full(256, -1.0)
+    waves = [beach_wave(axis, flat, 0.2, np.array([0.0, 0.5])) for axis in (0, 1)]
+    np.testing.assert_allclose(*waves, atol=1e-13)
+    steepest = np.abs(np.diff(waves[0], axis=1)).max(1)
+    assert steepest[1] > 3 * steepest[0]
+
+
+def test_lake_at_rest_stays_at_rest_over_an_uneven_bottom(run: Run) -> None:
+    parameters = load_parameters("shallow_water_beach") | fixed(hump_height=0.0, relief=0.2)
+    ds = run("shallow_water_beach", parameters=parameters)
+    assert (ds.bathymetry.std("y") > 0.05).any()
+    for name in ("elevation", "velocity_x", "velocity_y"):
+        assert np.abs(ds[name]).max() < 1e-13
+
+
+@pytest.mark.parametrize(("height", "left"), [(0.02, (0.94, 1.0)), (0.3, (0.6, 0.9))])
+def test_beach_keeps_its_water_between_walls_and_its_energy_until_waves_break(
+    run: Run, height: float, left: tuple[float, float]
+) -> None:
+    # Energy h |u|^2 / 2 + g elevation^2 / 2: smooth waves keep it but for what the limiter cuts
+    # from crests five cells wide, bores turn it into heat. A wave of 0.02 on depth 1 needs
+    # t = 2 / (3 x steepest slope) > 2 / (3 x 0.02 x 0.86 / 0.08) = 3 to break, one of 0.3 a
+    # fifteenth of that.
+    changes = {"boundary": "wall", "interval": 0.2, "least_resolution": 64}
+    drawn = fixed(hump_height=height, humps=3, hump_width=0.08)
+    parameters = load_parameters("shallow_water_beach") | drawn
+    ds = run("shallow_water_beach", parameters=parameters, **changes).astype("float64")
+    water = mean(ds.elevation).values
+    np.testing.assert_allclose(water, water[:, :1].repeat(6, 1), rtol=1e-5)
+    squared = (ds.elevation - ds.bathymetry) * (ds.velocity_x**2 + ds.velocity_y**2)
+    energy = mean(squared + ds.elevation**2).values / 2
+    share = energy[:, -1] / energy[:, 0]
+    assert (share > left[0]).all()
+    assert (share < left[1]).all()
+
+
+def test_beach_that_falls_dry_is_refused(run: Run) -> None:
+    drawn = fixed(hump_height=0.3, shore_depth=0.02, foot=0.6)
+    with pytest.raises(
+        InputError, match=r"shallow_water_beach: the bottom falls dry with .*larger"
+    ):
+        run(
+            "shallow_water_beach",
+            parameters=load_parameters("shallow_water_beach") | drawn,
+            interval=0.2,
+        )
+
+
+@pytest.mark.slow
+def test_beach_converges_where_its_waves_are_smooth(run: Run) -> None:
+    # Second order where smooth, less at crests, which the limiter cuts: halving the cells brings
+    # the error, against four times finer ones, down by more than 2.
+    parameters = load_parameters("shallow_water_beach") | fixed(hump_height=0.05, hump_width=0.18)
+    runs = [
+        run("shallow_water_beach", parameters=parameters, interval=0.06, least_resolution=size)
+        for size in (32, 64, 128, 256)
+    ]
+    truth = runs[-1]
+
+    def coarse(ds: xr.Dataset) -> xr.Dataset:
+        block = ds.sizes["x"] // 32
+        part = ds[list(schema.names(ds))]
+        return part.coarsen(x=block, y=block).mean().assign_coords(runs[0].coords)
+
+    off = [error(coarse(ds), coarse(truth)) for ds in runs[:-1]]
+    assert off[0] < 0.2
+    assert off[1] < off[0] / 2
+    assert off[2] < off[1] / 2
 
 
 @pytest.mark.parametrize("name", ["euler", "euler_quadrants_periodic", "kelvin_helmholtz"])
@@ -708,3 +832,123 @@ def test_burgers_3d_momentum_and_energy_change_where_the_flow_spreads_or_gathers
         slope = (total[:, 2:] - total[:, :-2]) / (2 * 0.01)
         expected = rate.values[:, 1:-1]
         np.testing.assert_allclose(slope, expected, atol=0.01 * np.abs(expected).max())
+
+
+def convection_growth(rayleigh: float, prandtl: float, wavenumber: float) -> float:
+    """Fastest growth of a wave on a fluid at rest that conducts heat between walls.
+
+    The equations linearized, (d2/dy2 - k^2) dv/dt = nu (d2/dy2 - k^2)^2 v - k^2 theta and
+    d theta/dt = v + kappa (d2/dy2 - k^2) theta with v = v' = theta = 0 at both walls, at
+    Chebyshev's points (Trefethen 2000, chapter 6).
+    """
+    from scipy.linalg import eigvals
+
+    n = 32
+    angle = np.pi * np.arange(n + 1) / n
+    point = np.cos(angle) / 2
+    weight = np.r_[2, np.ones(n - 1), 2] * (-1.0) ** np.arange(n + 1)
+    slope = np.outer(weight, 1 / weight) / (point[:, None] - point + np.eye(n + 1))
+    slope -= np.diag(slope.sum(1))
+    one, none = np.eye(n + 1), np.zeros((n + 1, n + 1))
+    laplace = slope @ slope - wavenumber**2 * one
+    viscosity, conductivity = np.sqrt(prandtl / rayleigh), 1 / np.sqrt(rayleigh * prandtl)
+    rates = np.block(
+        [[viscosity * laplace @ laplace, -(wavenumber**2) * one], [one, conductivity * laplace]]
+    )
+    held = np.block([[laplace, none], [none, one]])
+    walls = {0: one[0], n: one[n], 1: slope[0], n - 1: slope[n]}
+    for row, condition in walls.items():
+        held[row], rates[row] = 0, np.r_[condition, 0 * condition]
+    for row in (0, n):
+        held[n + 1 + row], rates[n + 1 + row] = 0, np.r_[0 * one[row], one[row]]
+    found = eigvals(rates, held)
+    return found[np.isfinite(found) & (np.abs(found) < 1e3)].real.max()
+
+
+@pytest.mark.slow
+def test_convection_sets_in_and_grows_as_linear_theory_says(run: Run) -> None:
+    # Rigid walls: Ra = 1707.762 at a wavenumber of 3.117 (Chandrasekhar 1961), for which the box
+    # is too narrow; at its 2 pi convection sets in at 3784.
+    assert convection_growth(1707.7, 1, 3.1163) < 0 < convection_growth(1707.8, 1, 3.1163)
+    assert convection_growth(3784, 1, 2 * np.pi) < 0 < convection_growth(3785, 1, 2 * np.pi)
+    constants = {"modes": 24, "disturbance": 1e-6}
+    for rayleigh, prandtl in ((3000, 1), (3700, 5), (3870, 5), (1e5, 0.5)):
+        parameters = fixed(rayleigh_number=rayleigh, prandtl_number=prandtl)
+        changes = {"parameters": parameters, "constants": constants, "interval": 0.5}
+        ds = run("rayleigh_benard", trajectories=1, burn_in=16, **changes)
+        speed = np.log(mean(ds.velocity_y**2)).values[0] / 2
+        growth = (speed[-1] - speed[0]) / 2.5
+        expected = convection_growth(rayleigh, prandtl, 2 * np.pi)
+        assert growth == pytest.approx(expected, rel=0.01, abs=2e-4)
+
+
+@pytest.mark.slow
+def test_convection_turns_the_heat_it_carries_into_motion_and_that_into_heat(run: Run) -> None:
+    # Multiply the equations by u and by theta = T - (1 - y) and average: with <vT> the heat that
+    # is carried, nu = sqrt(Pr / Ra), kappa = 1 / sqrt(Ra Pr),
+    # d<|u|^2 / 2>/dt = <vT> - nu <|grad u|^2>, d<theta^2 / 2>/dt = <vT> - kappa <|grad theta|^2>.
+    ds = convection(run)
+    flow = [ds.velocity_x, ds.velocity_y]
+    theta = ds.temperature - (1 - ds.y)
+    carried = mean(ds.velocity_y * theta).values
+    prandtl, rayleigh = (ds[name].values[:, None] for name in ("prandtl_number", "rayleigh_number"))
+    for parts, diffusivity in (
+        (flow, np.sqrt(prandtl / rayleigh)),
+        ([theta], 1 / np.sqrt(prandtl * rayleigh)),
+    ):
+        held = sum(mean(part**2) / 2 for part in parts).values
+        lost = diffusivity * sum(steepness_between_walls(part) for part in parts)
+        slope = (held[:, 2:] - held[:, :-2]) / (2 * 0.05)
+        gained = (carried - lost)[:, 1:-1]
+        np.testing.assert_allclose(slope, gained, atol=0.005 * lost.max())
+
+
+def convection(run: Run) -> xr.Dataset:
+    """Two runs whose layers at the walls are many points thick."""
+    parameters = load_parameters("rayleigh_benard") | fixed(rayleigh_number=5e5)
+    changes = {"parameters": parameters, "interval": 0.05, "least_resolution": 128}
+    return run("rayleigh_benard", **changes).astype("float64")
+
+
+def steepness_between_walls(values: xr.DataArray) -> np.ndarray:
+    """Mean square gradient, from differences, of what is periodic in x and zero at walls in y."""
+    array, step = values.values, float(values.x[1] - values.x[0])
+    along = (np.roll(array, -1, 2) - array) / step
+    beyond = np.concatenate([-array[..., :1], array, -array[..., -1:]], -1)  # odd about a wall
+    across = np.diff(beyond, axis=-1) / step
+    across[..., [0, -1]] /= np.sqrt(2)  # a wall's face belongs to half a cell
+    return ((along**2).sum((2, 3)) + (across**2).sum((2, 3))) / array[0, 0].size
+
+
+@pytest.mark.slow
+def test_convection_passes_no_wall_and_is_free_of_divergence(run: Run) -> None:
+    # As much goes up as down through every level, and what flows along the walls is the same at
+    # every x. Sums over cells are off by spacing^2 / 24 times the difference of the slopes at the
+    # walls, some 10 to either side: 5e-5. No point is warmer than the lower wall or colder than
+    # the upper one but for what the first spots were.
+    ds = convection(run)
+    u, v = ds.velocity_x, ds.velocity_y
+    np.testing.assert_allclose(v.mean("x"), 0, atol=1e-6)
+    through = u.mean("y")
+    np.testing.assert_allclose(through - through.mean("x"), 0, atol=2e-4)
+    assert u.std() > 0.03
+    for flow in (u, v):  # which is 0 at the walls, half a cell from the outer cells' centres
+        assert np.abs(flow.isel(y=[0, -1])).max() < 0.15 * np.abs(flow).max()
+    assert ds.temperature.max() < 1.02
+    assert ds.temperature.min() > -0.02
+
+
+@pytest.mark.slow
+def test_convection_is_resolved(run: Run) -> None:
+    # The hardest of the range: the greatest Rayleigh number and the least Prandtl number.
+    parameters = fixed(rayleigh_number=5e6, prandtl_number=0.5)
+    coarse, fine = (
+        run(
+            "rayleigh_benard",
+            trajectories=1,
+            parameters=parameters,
+            constants={"modes": modes, "disturbance": 0.1},
+        )
+        for modes in (64, 96)
+    )
+    assert error(coarse, fine) < 0.01
