@@ -29,7 +29,7 @@ $(VENV)/simulate: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/simulate
-	$(PIP) --editable '.[simulate,dev]'
+	$(PIP) --editable '.[simulate,dev,peers]'
 	@if command -v gfortran >/dev/null; then $(PIP) --editable '.[simulate-fv]'; else \
 		echo "gfortran is not here to build clawpack: the systems it solves will not be tested."; \
 		echo "Install gfortran, then remove $@ and run this again."; fi

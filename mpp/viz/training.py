@@ -1,6 +1,7 @@
 """How a training went: its loss, and the errors of each system or field on held-out runs."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def training_curve(path: Path) -> Figure:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no training log can be read ({error})") from error
-    means = {name: table[name].dropna() for name in ("loss", "val") if name in table}
+    means = {name: _column(table, name).dropna() for name in ("loss", "val") if name in table}
     if "step" not in table or not means:
         found = ", ".join(str(name) for name in table.columns)
         raise InputError(
@@ -47,7 +48,7 @@ def training_curve(path: Path) -> Figure:
     figure = Figure(figsize=(1.6 + 3.6 * len(panels), 4.2), layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
-        _draw(axes, table["step"], lines)
+        _draw(axes, _column(table, "step"), lines)
         axes.set_title(title)
     grid[0].set_ylabel("relative to copying the last frame")
     grid[0].legend(frameon=False)
@@ -62,13 +63,14 @@ def _errors(table: pd.DataFrame) -> dict[str, Lines]:
     parts = [str(name).split("/") for name in table.columns if str(name).startswith("val/")]
     systems = sorted({part[1] for part in parts if len(part) < 4})
     if len(systems) > 1:
-        ones = {name: table[f"val/{name}"] for name in systems}
-        later = [(part[1], part[2], table["/".join(part)]) for part in parts if len(part) == 3]
+        ones = {name: _column(table, f"val/{name}") for name in systems}
+        chosen = [(part[1], part[2], "/".join(part)) for part in parts if len(part) == 3]
     else:
         ones = {}
-        later = [(part[2], part[3], table["/".join(part)]) for part in parts if len(part) == 4]
+        chosen = [(part[2], part[3], "/".join(part)) for part in parts if len(part) == 4]
+    later = [(name, lead, _column(table, column)) for name, lead, column in chosen]
     leads = sorted({int(lead) for _, lead, _ in later})
-    panels = {"error of 1 step": ones} if ones else {}
+    panels: dict[str, Lines] = {"error of 1 step": ones} if ones else {}
     for lead in leads:
         title = f"error of {lead} step{'s' if lead > 1 else ''}"
         panels[title] = {name: values for name, at, values in later if int(at) == lead}
@@ -76,6 +78,10 @@ def _errors(table: pd.DataFrame) -> dict[str, Lines]:
         title: {name: values.dropna() for name, values in lines.items()}
         for title, lines in panels.items()
     }
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    return cast(pd.Series, table[name])
 
 
 def _draw(axes: Axes, steps: pd.Series, lines: Lines) -> None:
