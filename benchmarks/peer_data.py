@@ -1,4 +1,4 @@
-"""The runs of the comparison: files that are there, or new ones, test runs with another seed."""
+"""The runs of the comparison: files that are there, or new ones, test runs of the split ``test``."""
 
 import sys
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ import xarray as xr
 from rich.console import Console
 from rich.progress import Progress
 
-from mpp.data.generate import generate, solver_pool
-from mpp.demo import TEST_SEED
+from mpp.data.generate import file_of, generate, solver_pool
+from mpp.data.system import Split
 from mpp.errors import InputError
 
 DATASETS = Path(__file__).parents[1] / "datasets"
@@ -52,19 +52,22 @@ def files(
     Raises:
         InputError: A file that is not there, or test runs that are training runs.
     """
-    asked = ((data, out / "data", sizes.runs, 0), (test, out / "test", sizes.test_runs, TEST_SEED))
+    asked: tuple[tuple[Path | None, Split, int], ...] = (
+        (data, "train", sizes.runs),
+        (test, "test", sizes.test_runs),
+    )
     found = []
     with ExitStack() as pools:
         pool = None
-        for folder, own, runs, seed in asked:
+        for folder, split, runs in asked:
             if folder is not None:
                 found.append({system: _there(folder / f"{system}.nc") for system in systems})
                 continue
-            paths = {system: own / f"{system}.nc" for system in systems}
+            paths = {system: file_of(out / "data", system, split) for system in systems}
             for system, path in paths.items():
                 if not path.is_file():
                     pool = pool or pools.enter_context(solver_pool(workers))
-                    _simulate(system, own, runs, sizes, seed, pool)
+                    _simulate(system, out / "data", runs, sizes, split, pool)
             found.append(paths)
     for system in systems:
         _require_apart(*(paths[system] for paths in found))
@@ -78,19 +81,21 @@ def _there(path: Path) -> Path:
 
 
 def _require_apart(training: Path, test: Path) -> None:
-    """Runs depend on the seed and their number alone: with the same seed they are the same."""
-    seeds = []
+    """Runs depend on seed, split and number: those with the same seed and split are the same."""
+    starts = []
     for path in (training, test):
         with xr.open_dataset(path, decode_times=False, engine="h5netcdf") as ds:
-            seeds.append(ds.attrs.get("seed"))
-    if training.samefile(test) or (seeds[0] is not None and seeds[0] == seeds[1]):
+            starts.append((ds.attrs.get("seed"), ds.attrs.get("split", "train")))
+    if training.samefile(test) or (starts[0][0] is not None and starts[0] == starts[1]):
         raise InputError(
-            f"{test}: expected runs that nobody trains on, got the seed of {training} "
-            f"({seeds[0]}); generate them with another --seed"
+            f"{test}: expected runs that nobody trains on, got the seed and split of {training} "
+            f"({starts[0][0]}); generate them with --split test"
         )
 
 
-def _simulate(system: str, out: Path, runs: int, sizes: Sizes, seed: int, pool: Executor) -> None:
+def _simulate(
+    system: str, out: Path, runs: int, sizes: Sizes, split: Split, pool: Executor
+) -> None:
     if not (DATASETS / system).is_dir():
         known = sorted(path.parent.name for path in DATASETS.glob("*/spec.yaml"))
         raise InputError(f"expected one of the systems {', '.join(known)}, got {system}")
@@ -98,6 +103,6 @@ def _simulate(system: str, out: Path, runs: int, sizes: Sizes, seed: int, pool: 
         shown = bar.add_task(f"simulate {system}", total=runs)
         generate(
             DATASETS / system, out, trajectories=runs, resolution=sizes.resolution,
-            frames=sizes.frames, seed=seed, pool=pool,
+            frames=sizes.frames, split=split, pool=pool,
             on_trajectory=lambda _: bar.advance(shown),
         )  # fmt: skip

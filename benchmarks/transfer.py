@@ -32,7 +32,8 @@ from rich.table import Table
 
 import mpp
 from mpp.cli.transfer import add_settings, render, settings
-from mpp.data.generate import default_workers, generate, solver_pool
+from mpp.data.generate import default_workers, file_of, generate, solver_pool
+from mpp.data.system import Split
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
@@ -52,8 +53,6 @@ QUICK_DATA: dict[str, Any] = {"resolution": 32, "frames": 12}
 QUICK_SHAPE: dict[str, Any] = {"history": 4, "width": 16, "heads": 2, "depth": 1, "hidden": 8}
 TABLE_WIDTH = 64
 """Columns of text, so that the title stays on one line."""
-TEST_SEED = 1
-"""Test runs are drawn with another seed than those that are trained on."""
 
 
 def main() -> None:
@@ -84,7 +83,7 @@ def main() -> None:
         model = pretrained(keep) if quick else mpp.load(arguments.checkpoint)
         data = arguments.data or simulate(keep / "data", targets, trajectories=runs, **size)
         test = arguments.test or simulate(
-            keep / "test", targets, trajectories=study.test_runs, seed=TEST_SEED, **size
+            keep / "data", targets, "test", trajectories=study.test_runs, **size
         )
         found = measure(model, targets, data, test, keep / "study", study, workers)
     except InputError as error:
@@ -106,9 +105,9 @@ def main() -> None:
         Console().print(f"wrote {report}", soft_wrap=True)
 
 
-def simulate(folder: Path, targets: Sequence[str], **size: Any) -> Path:
-    """Generate the runs of those targets that are not in a folder yet."""
-    missing = [name for name in targets if not (folder / f"{name}.nc").is_file()]
+def simulate(folder: Path, targets: Sequence[str], split: Split = "train", **size: Any) -> Path:
+    """Generate the runs of those targets that are not there yet; gives the folder they are in."""
+    missing = [name for name in targets if not file_of(folder, name, split).is_file()]
     if missing:
         with Progress(console=Console(stderr=True)) as bar, solver_pool(default_workers()) as pool:
             for name in missing:
@@ -116,11 +115,12 @@ def simulate(folder: Path, targets: Sequence[str], **size: Any) -> Path:
                 generate(
                     DATASETS / name,
                     folder,
+                    split=split,
                     pool=pool,
                     on_trajectory=lambda _, shown=shown: bar.advance(shown),
                     **size,
                 )
-    return folder
+    return file_of(folder, targets[0], split).parent
 
 
 def pretrained(keep: Path) -> Surrogate:
