@@ -1,4 +1,4 @@
-"""The runs of the comparison: files that are there, or new ones, test runs of the split ``test``."""
+"""The runs of the comparison: files that are there, or new ones; test runs are a split."""
 
 import sys
 from collections.abc import Sequence
