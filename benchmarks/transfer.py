@@ -44,7 +44,7 @@ from mpp.viz.transfer_report import transfer_report
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
 TARGETS = ("kuramoto_sivashinsky", "swift_hohenberg", "cahn_hilliard", "wave_equation")
 FULL = Study(sizes=(1, 4, 16, 64), max_steps=250)
-QUICK_TARGETS, QUICK_SOURCE = ("swift_hohenberg", "wave_equation"), "gray_scott"
+QUICK_TARGETS, QUICK_SOURCE = ("cahn_hilliard", "wave_equation"), "gray_scott"
 QUICK = Study(
     sizes=(1, 2), seeds=2, lead_steps=(1, 3), test_runs=2, validation_runs=1, max_steps=4,
     validate_every=2,

@@ -56,7 +56,7 @@ def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
     subprocess.run(done, check=True, capture_output=True, text=True)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["ratio"] >= 0
-    assert set(found["targets"]) == {"swift_hohenberg", "wave_equation"}
+    assert set(found["targets"]) == {"cahn_hilliard", "wave_equation"}
     assert found["targets"]["wave_equation"]["1"]["sizes"] == [1, 2]
     assert {"commit", "versions", "processor", "study", "seconds"} <= set(found)
     cells = sorted((tmp_path / "quick" / "study" / "cells").rglob("*.nc"))
