@@ -13,11 +13,31 @@ from mpp.train.datamodule import MixtureData
 
 
 @pytest.mark.parametrize(("windows", "place"), [(9, 9), (19, 18), (4, 4)])
-def test_the_reach_holds_nine_windows_in_ten(windows, place):
+def test_the_reach_holds_nine_runs_in_ten(windows, place):
     # The ceil(0.9 (n + 1))-th smallest of 1 to n: 9 of 9, 18 of 19; of 4 the largest, 4.
     assert COVERAGE == 0.9
     errors = torch.arange(1.0, windows + 1).flip(0)
-    assert reach(torch.stack([errors, 2 * errors], 1)) == [place, 2 * place]
+    assert reach(torch.stack([errors, 2 * errors], 1)[:, None]) == [place, 2 * place]
+
+
+@pytest.mark.parametrize(("runs", "held"), [(9, 9 * 7), (19, 18 * 7), (4, 4 * 7), (99, 90 * 7)])
+def test_windows_of_a_run_count_as_one_run(runs, held):
+    # As many runs as without repetition set the reach: seven equal windows of each change nothing.
+    errors = torch.arange(1.0, runs * 7 + 1).reshape(runs, 7, 1)
+    assert reach(errors) == [held]
+    alike = torch.arange(1.0, runs + 1)[:, None, None]
+    assert reach(alike.expand(-1, 7, -1)) == reach(alike)
+
+
+def test_new_runs_are_held_as_often_as_meant_however_alike_their_windows_are():
+    generator = torch.Generator().manual_seed(0)
+    held = []
+    for _ in range(400):
+        # Eight windows that share most of their error, of 15 runs to calibrate and of a new one.
+        shared = torch.randn(16, 1, 1, generator=generator)
+        errors = (shared + 0.2 * torch.randn(16, 8, 1, generator=generator)).abs()
+        held.append((errors[15, 0] <= reach(errors[:15])[0]).item())
+    assert 0.88 < np.mean(held) < 0.98
 
 
 @pytest.fixture
