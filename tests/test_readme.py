@@ -19,8 +19,13 @@ from mpp.model.released import RELEASED_COUNT, RELEASED_SLOTS, released_name
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEMO = "demo --out demo --runs 3 --test-runs 2 --resolution 64 --steps 3 --lead 20"
-SMALLER = {"finetune": "--max-steps 3", "generate": "--resolution 64", "pretrain": "--max_steps 3"}
+DEMO = "demo --out demo --runs 4 --test-runs 2 --resolution 64 --steps 3 --lead 20"
+SMALLER = {
+    "finetune": "--max-steps 3",
+    "generate": "--resolution 64",
+    "pretrain": "--max_steps 3",
+    "transfer": "--max-steps 3 --seeds 1",
+}
 """What the tests add to a command of the README so that it takes seconds."""
 
 pytestmark = pytest.mark.slow
