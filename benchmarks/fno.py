@@ -7,7 +7,6 @@ and the result is cut back.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from stacked import Image, StackedFrames, pad_sides
@@ -44,7 +43,8 @@ class FNO(StackedFrames):
         modes: int = 32,
         depth: int = 4,
     ) -> None:
-        super().__init__(names, maps, history)
+        sizes = {"width": width, "modes": modes, "depth": depth}
+        super().__init__(names, maps, history, sizes)
         try:
             from neuralop.models import FNO as Operator
         except ImportError as error:
@@ -52,7 +52,6 @@ class FNO(StackedFrames):
                 f"expected the package neuraloperator for the FNO ({error}); install "
                 "'mpp-physics[peers]', or leave the FNO out with --arms"
             ) from None
-        self.sizes = {"width": width, "modes": modes, "depth": depth}
         self.operator = Operator(
             (modes, modes),
             in_channels=self.channels + 1,
@@ -62,12 +61,6 @@ class FNO(StackedFrames):
             # Coordinates would tell places on a ring apart that are all alike.
             positional_embedding=None,  # type: ignore[arg-type]  # the package's own hint is short
         )
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What makes this model again."""
-        kept = {"names": list(self.names), "maps": list(self.maps), "history": self.history}
-        return {**kept, **self.sizes}
 
     def network(self, image: Image, axes: Sequence[Axis]) -> Image:
         """The change of each field."""

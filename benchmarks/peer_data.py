@@ -11,11 +11,10 @@ import xarray as xr
 from rich.console import Console
 from rich.progress import Progress
 
+from mpp.cli.demo import DATASETS
 from mpp.data.generate import file_of, generate, solver_pool
 from mpp.data.system import Split
 from mpp.errors import InputError
-
-DATASETS = Path(__file__).parents[1] / "datasets"
 
 
 @dataclass(frozen=True)

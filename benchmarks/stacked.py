@@ -7,6 +7,8 @@ maps in units of their RMS. It answers with the change that follows, in units of
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,13 +30,26 @@ class StackedFrames(Surrogate):
         names: Fields that evolve; a batch has these and no others, in any order.
         maps: Static fields that the network sees.
         history: Frames that are stacked; where fewer are given, the first is repeated.
+        sizes: The further arguments of the network that a subclass is.
     """
 
-    def __init__(self, names: Sequence[str], maps: Sequence[str], history: int) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        maps: Sequence[str],
+        history: int,
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         super().__init__(history)
-        self.names, self.maps = tuple(names), tuple(maps)
+        self.names, self.maps, self.sizes = tuple(names), tuple(maps), sizes
         self.value_scale = nn.Buffer(torch.ones(len(self.names)))
         self.change_scale = nn.Buffer(torch.ones(len(self.names)))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes this model again."""
+        kept = {"names": list(self.names), "maps": list(self.maps), "history": self.history}
+        return {**kept, **self.sizes}
 
     @property
     def channels(self) -> int:

@@ -31,6 +31,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import mpp
+from mpp.cli.demo import DATASETS
 from mpp.cli.transfer import add_settings, render, settings
 from mpp.data.generate import default_workers, file_of, generate, solver_pool
 from mpp.data.system import Split
@@ -41,7 +42,6 @@ from mpp.study.compare import Comparison, compare, headlines, verdict
 from mpp.study.plan import Study
 from mpp.viz.transfer_report import transfer_report
 
-DATASETS = Path(__file__).resolve().parents[1] / "datasets"
 TARGETS = ("kuramoto_sivashinsky", "swift_hohenberg", "cahn_hilliard", "wave_equation")
 FULL = Study(sizes=(1, 4, 16, 64), max_steps=250)
 QUICK_TARGETS, QUICK_SOURCE = ("cahn_hilliard", "wave_equation"), "gray_scott"

@@ -8,7 +8,6 @@ the axis is (`stacked.pad_sides`).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -74,8 +73,8 @@ class UNet(StackedFrames):
         levels: int = 4,
         blocks: int = 2,
     ) -> None:
-        super().__init__(names, maps, history)
-        self.sizes = {"width": width, "levels": levels, "blocks": blocks}
+        sizes = {"width": width, "levels": levels, "blocks": blocks}
+        super().__init__(names, maps, history, sizes)
         widths = [width * 2**level for level in range(levels)]
 
         def stage(channels: int) -> nn.ModuleList:
@@ -91,12 +90,6 @@ class UNet(StackedFrames):
         self.join = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine in widths[:-1])
         self.up = nn.ModuleList(stage(channels) for channels in widths[:-1])
         self.last = nn.Sequential(ChannelNorm(width), nn.Conv2d(width, len(self.names), 1))
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What makes this model again."""
-        kept = {"names": list(self.names), "maps": list(self.maps), "history": self.history}
-        return {**kept, **self.sizes}
 
     def network(self, image: Image, axes: Sequence[Axis]) -> Image:
         """The change of each field.

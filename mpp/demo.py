@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import xarray as xr
 
 from mpp.data.generate import default_workers, generate, solver_pool
@@ -24,7 +23,7 @@ from mpp.finetuning import finetune
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 from mpp.rollouts import rollout, with_truth
-from mpp.schema import fields
+from mpp.study.train import fresh
 from mpp.viz.demo import demo_page
 from mpp.weights import load, save
 
@@ -86,12 +85,8 @@ def demo(out: Path, datasets: Path, checkpoint: str, plan: Plan, bar: Bar) -> xr
             f"{checkpoint}: the demo finetunes the default model, this is {type(start).__name__}"
         )
     target, test = _simulate(out / "data", datasets, plan, bar)
-    L.seed_everything(plan.seed, verbose=False)
-    fresh = AxialTransformer(
-        **{**start.arguments, "names": [field.name for field in fields(target)], "numbers": ()}
-    )
     models: dict[str, Surrogate] = {}
-    for name, model in zip(ARMS, (start, fresh), strict=True):
+    for name, model in zip(ARMS, (start, fresh(start, target, plan.seed)), strict=True):
         models[name] = finetune(
             model,
             target,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import add_output, claim, tell
-from mpp.cli.parsing import CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def parser() -> CommandParser:
         nargs="+",
         required=True,
         metavar="CKPT",
-        help="models to score: folders, mpp-mini, hf://owner/name",
+        help=f"models to score, each {CHECKPOINT}",
     )
     options.add_argument(
         "--data", nargs="+", required=True, metavar="PATH", help="runs of one system, any format"

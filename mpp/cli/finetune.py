@@ -3,7 +3,7 @@
 import argparse
 
 from mpp.cli.outputs import add_output, claim, tell
-from mpp.cli.parsing import CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser
 
 
 def parser() -> CommandParser:
@@ -18,7 +18,7 @@ def parser() -> CommandParser:
     made.add_argument(
         "--checkpoint",
         required=True,
-        help="checkpoint to start from: a folder, mpp-mini, or hf://owner/name",
+        help=f"checkpoint to start from: {CHECKPOINT}",
     )
     made.add_argument("--data", required=True, nargs="+", help="files or folders with the runs")
     add_output(made, "folder for the tuned checkpoint, its metrics and its state")

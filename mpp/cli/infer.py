@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import add_output, claim, tell
-from mpp.cli.parsing import CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser
 
 if TYPE_CHECKING:
     import rich.table
@@ -20,7 +20,7 @@ def parser() -> CommandParser:
         "intervals that are meant to hold nine true values in ten. A picture is written beside it.",
         "mpp infer --checkpoint mpp-mini --data data/gray_scott.nc --history 4 --out parameters.nc",
     )
-    made.add_argument("--checkpoint", required=True, help="a folder, mpp-mini, or hf://owner/name")
+    made.add_argument("--checkpoint", required=True, help=CHECKPOINT)
     made.add_argument("--data", required=True, help="file or folder with the runs")
     made.add_argument(
         "--parameters", nargs="+", help="names to estimate (default: all that the model knows)"

@@ -6,7 +6,7 @@ import sys
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from mpp.cli.parsing import CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,7 @@ def parser() -> CommandParser:
         "hash.",
         "mpp inspect mpp-mini",
     )
-    made.add_argument("checkpoint", help="a folder, mpp-mini, or hf://owner/name")
+    made.add_argument("checkpoint", help=CHECKPOINT)
     made.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return made
 
@@ -33,10 +33,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from rich.console import Console
 
+    from mpp.checkpoints import locate
     from mpp.weights import describe, load
 
-    found = describe(arguments.checkpoint)
-    model = load(arguments.checkpoint)
+    folder = locate(arguments.checkpoint)  # once, since it may have to be fetched
+    found, model = describe(folder), load(folder)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     facts = {
         "parameters": parameters,

@@ -4,6 +4,9 @@ import argparse
 import sys
 from typing import NoReturn
 
+CHECKPOINT = "a folder, mpp-mini, or hf://owner/name"
+"""What every command takes as a checkpoint."""
+
 
 class CommandParser(argparse.ArgumentParser):
     """An `argparse.ArgumentParser` with a summary, an example, and errors of one line.

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mpp.cli.outputs import ENDINGS, add_output, claim, tell
-from mpp.cli.parsing import CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser
 
 
 def parser() -> CommandParser:
@@ -16,7 +16,7 @@ def parser() -> CommandParser:
         "mpp rollout --checkpoint demo/finetuned --data demo/data/kuramoto_sivashinsky.nc "
         "--steps 16 --out rollout.nc",
     )
-    made.add_argument("--checkpoint", required=True, help="a folder, mpp-mini, or hf://owner/name")
+    made.add_argument("--checkpoint", required=True, help=CHECKPOINT)
     made.add_argument("--data", required=True, help="file or folder with the runs")
     made.add_argument("--steps", type=int, required=True, help="frames to predict")
     made.add_argument(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import tell
-from mpp.cli.parsing import CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ def parser() -> CommandParser:
         "has seen, persistence beside them. A few runs of each system are set aside to choose\n"
         "the best weights of every training: N runs are N runs to learn from, beside those.\n"
         "Every training is kept when it is done; the same command goes on where it was stopped.",
-        "mpp transfer --checkpoint demo/pretrained --data demo/data/kuramoto_sivashinsky.nc "
-        "--test demo/data/test/kuramoto_sivashinsky.nc --out study --sizes 1 3",
+        "mpp transfer --checkpoint mpp-mini --data demo/data/kuramoto_sivashinsky.nc "
+        "--test demo/data/test/kuramoto_sivashinsky.nc --out study --sizes 1 3 "
+        "--validation-runs 1",
     )
     add = made.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="the pretrained model")
+    add("--checkpoint", required=True, metavar="CKPT", help=CHECKPOINT)
     add("--data", required=True, nargs="+", metavar="PATH", help="files or folders, one a system")
     add("--test", nargs="+", default=[], metavar="PATH",
         help="test runs, one path a system (default: some of --data)")  # fmt: skip
