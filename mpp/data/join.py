@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import cftime
@@ -22,9 +23,18 @@ class Part:
     name: str
     ds: xr.Dataset
 
-    @property
+    @cached_property
     def times(self) -> np.ndarray:
         return np.asarray(self.ds["time"].values, dtype=np.float64)
+
+    @cached_property
+    def start(self) -> float:
+        return float(self.times[0])
+
+    @cached_property
+    def tolerance(self) -> float:
+        """Difference between times that still count as the same."""
+        return 1e-6 * max(float(np.ptp(self.times)), float(np.abs(self.times).max()), 1e-300)
 
 
 def join(parts: Sequence[Part], how: Join | None = None) -> tuple[xr.Dataset, str]:
@@ -44,6 +54,8 @@ def join(parts: Sequence[Part], how: Join | None = None) -> tuple[xr.Dataset, st
     Raises:
         InputError: The files differ in fields or grid, or their times fit neither way.
     """
+    if how == "time":
+        parts = [Part(part.name, _without_repeats(part)) for part in parts]
     if len(parts) == 1:
         return parts[0].ds, ""
     parts = [_rebase(part, parts[0]) for part in parts]
@@ -140,11 +152,12 @@ def _require_grid(first: Part, other: Part) -> None:
 def _by_time(parts: Sequence[Part], how: Join | None) -> list[list[Part]]:
     groups: list[list[Part]] = []
     for part in parts:
-        fits = [group for group in groups if how != "time" and _same_times(group[0], part)]
-        if fits:
-            fits[0].append(part)
-        else:
+        known = () if how == "time" else groups
+        fits = next((group for group in known if _same_times(group[0], part)), None)
+        if fits is None:
             groups.append([part])
+        else:
+            fits.append(part)
     if how == "sample" and len(groups) > 1:
         _refuse(groups[0][0], groups[1][0], "runs joined along sample must share their times")
     groups.sort(key=lambda group: group[0].times[0])
@@ -174,11 +187,19 @@ def _without_overlap(parts: Sequence[Part]) -> list[Part]:
     return cut
 
 
+def _without_repeats(part: Part) -> xr.Dataset:
+    """A file without the frames that a restart wrote again behind them."""
+    times = part.times
+    later = np.minimum.accumulate(times[::-1])[::-1]
+    kept = np.append(times[:-1] < later[1:], True)
+    return part.ds if kept.all() else part.ds.isel(time=np.flatnonzero(kept))
+
+
 def _same_times(one: Part, other: Part) -> bool:
-    if one.times.shape != other.times.shape:
+    # The first times alone tell most files of a long run apart, which each meets every other.
+    if one.times.shape != other.times.shape or abs(one.start - other.start) > one.tolerance:
         return False
-    span = max(float(np.ptp(one.times)), float(np.abs(one.times).max()), 1e-300)
-    return bool(np.allclose(one.times, other.times, rtol=0, atol=1e-6 * span))
+    return bool(np.allclose(one.times, other.times, rtol=0, atol=one.tolerance))
 
 
 def _refuse(one: Part, other: Part, why: str) -> None:

@@ -47,8 +47,9 @@ class Mapping:
             x, y, z.
         parameters: Numbers of the equation that the file does not hold.
         system: Name of the physical system.
-        join: What several files hold, further runs or later times; told from their times when left
-            out.
+        join: What several files hold: further runs (``sample``), later times (``time``), of which
+            the later file wins where they overlap, or other fields (``fields``); told from their
+            times and fields when left out.
         split: Part of a dataset in The Well's folders.
         group: Group of the file to read, or several, or a pattern such as ``run_*``: as further
             runs where they hold the same variables, else together.

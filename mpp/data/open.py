@@ -197,4 +197,7 @@ def problems_of(ds: xr.Dataset) -> list[str]:
 def _told(error: Violation) -> str:
     if error.where == "time" and error.problem.startswith("uneven"):
         return f"time: {error.problem}; interpolate to even steps with {line(even=('time',))}"
+    if error.where == "time" and "do not increase" in error.problem:
+        rule = "drops what is written again later, as after a restart"
+        return f"time: {error.problem}; {line(join='time')} {rule}"
     return str(error)

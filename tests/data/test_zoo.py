@@ -278,6 +278,20 @@ def test_a_restarted_run_writes_some_frames_again(tmp_path, zoo):
     np.testing.assert_allclose(offset, [0, 0, 10, 10, 10, 20], atol=1e-6)
 
 
+def test_a_file_that_a_restart_went_on_writing(tmp_path, zoo):
+    x, y, t = zoo.centres(16), zoo.centres(12), np.array([0, 1, 2, 3, 1.5, 2.5, 3.5])
+    field = zoo.linear(t, x, y) + (np.arange(7) > 3)[:, None, None]
+    ds = xr.Dataset({"c": (("t", "x", "y"), field)}, {"t": t, "x": x, "y": y})
+    ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    lines = advised(tmp_path / "a.nc", **WALLS)
+    assert lines == {"join": "time"}
+    ds = open_dataset(tmp_path / "a.nc", **WALLS, **lines, even=["time"])
+    np.testing.assert_allclose(ds.time, [0, 1, 2, 3])
+    offset = (ds["c"][0] - zoo.linear(ds.time.values, x, y)).mean(("x", "y"))
+    # Frames 0, 1, 1.5, 2.5 and 3.5 are left; from 1.5 on they are the restarted run's.
+    np.testing.assert_allclose(offset, [0, 0, 1, 1], atol=1e-6)
+
+
 def test_one_file_a_variable(tmp_path, zoo):
     zoo.staggered(tmp_path / "all.nc")
     with xr.open_dataset(tmp_path / "all.nc", engine="netcdf4") as raw:
