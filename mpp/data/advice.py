@@ -5,13 +5,21 @@ from collections import Counter
 import numpy as np
 import xarray as xr
 
-from mpp.data.guess import coordinate_of, field_name, letter, words
+from mpp.data.guess import (
+    coordinate_of,
+    field_name,
+    letter,
+    lines_along,
+    looks_like_time,
+    words,
+)
 from mpp.data.mapping import Mapping, line
 from mpp.errors import InputError
 
 NAMELESS = ("phony_dim_", "dim_")
 """How readers call dims that have no name."""
 CENTRES = {"rho", "c", "t", "center", "centre", "xc", "yc", "zc", "xt", "yt", "zt"}
+SIMULATED = ("sim_time", "time", "t")
 SHOWN = 6
 Dims = tuple[str, ...]
 
@@ -111,6 +119,20 @@ def require_axes(ds: xr.Dataset, dims: Dims, source: str) -> None:
                 "as in a mesh or a cloud of particles, but fields must stand on a grid; "
                 "interpolate them to one first"
             )
+
+
+def require_one_time(ds: xr.Dataset, dim: str, source: str) -> None:
+    """Refuse frames with times of several kinds, such as the model's and the wall clock's.
+
+    Raises:
+        InputError: With the line that chooses one.
+    """
+    times = [name for name in lines_along(ds, dim) if looks_like_time(ds, name)]
+    if len(times) > 1 and coordinate_of(ds, dim) is None:
+        raise InputError(
+            f"{source}: its frames along {dim} have several times, {', '.join(times)}; choose one, "
+            f"such as {line(time=min(times, key=lambda name: (name not in SIMULATED, name)))}"
+        )
 
 
 def require_one_grid(

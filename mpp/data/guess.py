@@ -100,7 +100,18 @@ def coordinate_of(ds: xr.Dataset, dim: str) -> str | None:
     """
     if dim in ds.variables:
         return dim
-    alone = [
+    alone = lines_along(ds, dim)
+    letters = [name for name in alone if letter(ds, name) and letter(ds, name) == letter(ds, dim)]
+    times = [name for name in alone if looks_like_time(ds, name)]
+    named = letters or times or [name for name in alone if words(name) & words(dim)]
+    if len(named) == 1:
+        return named[0]
+    return alone[0] if len(alone) == 1 and not looks_like_sample(ds, dim) else None
+
+
+def lines_along(ds: xr.Dataset, dim: str) -> list[str]:
+    """The variables over ``dim`` alone that may say where its points are."""
+    return [
         str(name)
         for name, variable in ds.variables.items()
         if variable.dims == (dim,)
@@ -108,12 +119,6 @@ def coordinate_of(ds: xr.Dataset, dim: str) -> str | None:
         and variable.attrs.get("role") != "parameter"
         and _one_way(variable)
     ]
-    letters = [name for name in alone if letter(ds, name) and letter(ds, name) == letter(ds, dim)]
-    times = [name for name in alone if looks_like_time(ds, name)]
-    named = letters or times or [name for name in alone if words(name) & words(dim)]
-    if len(named) == 1:
-        return named[0]
-    return alone[0] if len(alone) == 1 and not looks_like_sample(ds, dim) else None
 
 
 def _one_way(variable: xr.Variable) -> bool:

@@ -73,6 +73,7 @@ def make_plan(ds: xr.Dataset, mapping: Mapping, source: str = "dataset") -> Plan
     )
     scalar = time not in ds.dims
     if not in_schema(ds):
+        advice.require_one_time(ds, time, source)
         advice.require_one_grid(ds, mapping, time, sample, source)
     space = _stated_space(ds, mapping, source)
     if space is None:

@@ -409,8 +409,11 @@ def test_labels_and_scales_of_dedalus(tmp_path, zoo):
     path = zoo.dedalus(tmp_path / "a.h5")
     lines = advised(path, **WALLS)
     assert lines == {"group": "scales"}
+    assert advised(path, **WALLS, group="tasks") == {"time": "sim_time"}
     ds = open_dataset(path, **WALLS, group="tasks", time="sim_time")
     exact(ds, "b", zoo.linear)
+    clock = open_dataset(path, **WALLS, group="tasks", time="wall_time")
+    np.testing.assert_allclose(clock.time, 7 * ds.time)
 
 
 def test_fields_without_coordinates_are_numbered(tmp_path, zoo):
