@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.errors import ContainsArrayError
 
 from mpp.data.hdf5 import Hdf5Array, inspecting, text
 from mpp.data.hdf5 import group as inner
@@ -67,8 +68,14 @@ def _hdf5(file: str, item: h5py.Dataset, dims: list[str]) -> xr.Variable:
 
 def bare_zarr(path: Path, group: str) -> xr.Dataset:
     """The arrays of a group, lazily, with dims by the names they have, else by size."""
+    try:
+        store: Any = zarr.open_group(path, mode="r", path=group)
+    except ContainsArrayError as error:
+        raise InputError(
+            f"{path}: a single array; put it into a Zarr group, with arrays for time and axes"
+        ) from error
     found = {}
-    for name, array in sorted(zarr.open_group(path, mode="r")[group or "/"].arrays()):  # type: ignore
+    for name, array in sorted(store.arrays()):
         if array.dtype.kind not in KINDS:
             continue
         known: Any = array.metadata.to_dict().get("dimension_names")

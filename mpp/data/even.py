@@ -38,6 +38,9 @@ def _even(ds: xr.Dataset, axis: str, options: dict[str, Any], where: str) -> xr.
     given = np.asarray(ds[axis].values, np.float64)
     if given.size < 2:
         raise InputError(f"{where}: it has a single point; nothing can be interpolated")
+    if not np.all(np.diff(given) > 0):
+        rule = f"; {line(join='time')} drops what a restart wrote again" if axis == "time" else ""
+        raise InputError(f"{where}: its values do not increase{rule or '; sort them first'}")
     around = axis != "time" and ds[axis].attrs.get("boundary") == "periodic"
     period = _period(ds, axis, options, where) if around else 0.0
     if not around and "period" in options:

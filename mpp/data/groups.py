@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from mpp.data.hdf5 import inspecting
 from mpp.data.mapping import Mapping, line
 from mpp.data.plain import Plain, open_plain
 from mpp.data.recognise import natural
@@ -31,16 +32,17 @@ def open_groups(path: Path, kind: Plain, mapping: Mapping) -> list[tuple[str, xr
     Raises:
         InputError: A group that is not there, or variables in several groups with none chosen.
     """
-    if mapping.group is None:
+    wanted, there = mapping.group, []
+    if wanted is None:
         whole = open_plain(path, kind)
-        if any(variable.ndim > 1 for variable in whole.variables.values()):
+        if not any(variable.ndim > 1 for variable in whole.variables.values()):
+            there = list_groups(path, kind)
+        wanted = _only_one(path, there)
+        if not wanted:
             return [(str(path), whole)]
-    there = list_groups(path, kind)
-    wanted = mapping.group or _only_one(path, there)
+    there = there or list_groups(path, kind)
     chosen = [group for name in wanted for group in _matching(name, there, path)]
-    opened = [(name, _with_coordinates(path, kind, name, there)) for name in chosen]
-    if not opened:
-        return [(str(path), open_plain(path, kind))]
+    opened = [(name, _with_surroundings(path, kind, name, there)) for name in chosen]
     held = [{str(key) for key in ds.data_vars} for _, ds in opened]
     alike = len(opened) > 1 and all(other == held[0] for other in held[1:])
     if len(opened) == 1 or (alike and mapping.join != "fields"):
@@ -56,7 +58,7 @@ def list_groups(path: Path, kind: Plain) -> list[str]:
             if isinstance(item, zarr.Array) and "/" in name:
                 found.append(name.rpartition("/")[0])
     elif kind == "netcdf4":
-        with h5py.File(path, "r") as file:
+        with inspecting(str(path)) as file:
 
             def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
                 if isinstance(item, h5py.Dataset) and "/" in name:
@@ -100,25 +102,21 @@ def _shown(names: list[str]) -> str:
     return (", ".join(names[:SHOWN]) or "none") + more
 
 
-def _with_coordinates(path: Path, kind: Plain, name: str, there: list[str]) -> xr.Dataset:
-    """A group with the coordinates of its dims that stand in the groups around it."""
+def _with_surroundings(path: Path, kind: Plain, name: str, there: list[str]) -> xr.Dataset:
+    """A group with the coordinates of its dims and the numbers in the groups around it."""
     ds = open_plain(path, kind, name)
     parts = name.split("/") if name else []
     for depth in reversed(range(len(parts))):
         outer = "/".join(parts[:depth])
         if outer and outer not in there:
             continue
-        around = open_plain(path, kind, outer)
-        free = {
-            key: variable
-            for key, variable in around.variables.items()
-            if key not in ds.variables
-            and variable.dims
-            and set(variable.dims) <= set(ds.dims)
-            and variable.ndim == 1
-            and all(around.sizes[d] == ds.sizes[d] for d in variable.dims)
-        }
-        ds = ds.assign_coords(free)
+        for key, variable in open_plain(path, kind, outer).variables.items():
+            if key in ds.variables:
+                continue
+            if variable.ndim == 0:
+                ds = ds.assign({key: variable})
+            elif variable.ndim == 1 and variable.sizes.items() <= ds.sizes.items():
+                ds = ds.assign_coords({key: variable})
     return ds
 
 
@@ -129,6 +127,10 @@ def together(parts: list[tuple[str, xr.Dataset]], source: str) -> xr.Dataset:
     same name is called ``group/name``.
     """
     counts = Counter(str(name) for _, ds in parts for name in ds.data_vars)
+    for name in [name for name, count in counts.items() if count > 1]:
+        found = [ds[name].variable for _, ds in parts if name in ds.data_vars]
+        if found[0].ndim == 0 and all(found[0].equals(other) for other in found[1:]):
+            counts[name] = 1
     first: dict[str, xr.Dataset] = {}
     out: list[xr.Dataset] = []
     for group, ds in parts:

@@ -35,13 +35,7 @@ def take_points(ds: xr.Dataset, mapping: Mapping, source: str) -> xr.Dataset:
         if dim is None or dim == time or not _single(what):
             continue
         number = _number(ds, dim, what, f"{source}: select: {name}")
-        told = f"{dim} {number}" + _position(ds, dim, number)
-        kept = ds.isel({dim: number}).drop_vars([dim], errors="ignore")
-        for key, variable in ds.variables.items():
-            if dim in variable.dims and key in kept.variables:
-                kept[key].attrs = noted(variable.attrs, f"taken at {told}")
-        alone = [k for k, v in ds.variables.items() if v.dims == (dim,) and k in kept.variables]
-        ds = kept.drop_vars(alone)
+        ds = _at(ds, dim, number)
     return ds
 
 
@@ -70,8 +64,8 @@ def take_parts(ds: xr.Dataset, mapping: Mapping, plan: Plan, source: str) -> xr.
         where = f"{source}: select: {name}"
         if _single(what):
             number = _number(ds, axis, what, where)
-            ds = ds.isel({axis: [number] if axis in ("sample", "time") else number})
-            ds = ds.drop_vars(axis, errors="ignore") if axis not in ds.dims else ds
+            layer = axis in ("sample", "time")
+            ds = ds.isel({axis: [number]}) if layer else _at(ds, axis, number)
             continue
         kept = np.arange(ds.sizes[axis])[_part(ds, axis, what, where)]
         if not kept.size:
@@ -79,6 +73,17 @@ def take_parts(ds: xr.Dataset, mapping: Mapping, plan: Plan, source: str) -> xr.
         _require_round(ds, axis, kept, where)
         ds = ds.isel({axis: _as_slice(kept)})
     return ds
+
+
+def _at(ds: xr.Dataset, dim: str, number: int) -> xr.Dataset:
+    """One point of a dim, which is gone then, with what is said of its points alone."""
+    told = f"taken at {dim} {number}" + _position(ds, dim, number)
+    alone = [name for name, variable in ds.variables.items() if variable.dims == (dim,)]
+    kept = ds.drop_vars(alone).isel({dim: number})
+    for name in kept.variables:
+        if dim in ds.variables[name].dims:
+            kept[name].attrs = noted(ds.variables[name].attrs, told)
+    return kept
 
 
 def _apart(ds: xr.Dataset, dim: str, names: tuple[str, ...], source: str) -> xr.Dataset:

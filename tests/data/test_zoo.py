@@ -8,6 +8,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from mpp.cli.main import main
 from mpp.data.convert import convert
@@ -244,6 +245,9 @@ def test_one_of_several_levels(tmp_path, zoo):
     cooler = (first["temperature"] - by_value["temperature"]).values
     np.testing.assert_allclose(cooler[np.isfinite(cooler)], 0.45, atol=1e-5)
     assert by_value["temperature"].attrs["history"] == "taken at depth 1 at 50 m"
+    by_axis = open_dataset(path, **flat, select={"z": 1})
+    np.testing.assert_array_equal(by_axis["temperature"], by_value["temperature"])
+    assert by_axis["temperature"].attrs["history"] == "taken at z 1 at 50 m"
     with pytest.raises(InputError, match=r"no point at 60; it has 5, 50, 200"):
         open_dataset(path, **flat, select={"depth": {"value": 60}})
     with pytest.raises(InputError, match=r"no point 50; it has 3.*\{value: 50\}"):
@@ -285,6 +289,7 @@ def test_a_file_that_a_restart_went_on_writing(tmp_path, zoo):
     ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
     lines = advised(tmp_path / "a.nc", **WALLS)
     assert lines == {"join": "time"}
+    assert advised(tmp_path / "a.nc", **WALLS, even=["time"]) == lines
     ds = open_dataset(tmp_path / "a.nc", **WALLS, **lines, even=["time"])
     np.testing.assert_allclose(ds.time, [0, 1, 2, 3])
     offset = (ds["c"][0] - zoo.linear(ds.time.values, x, y)).mean(("x", "y"))
@@ -311,6 +316,7 @@ def test_one_file_a_variable(tmp_path, zoo):
 def test_the_only_group_is_read(tmp_path, zoo):
     ds = open_dataset(zoo.grouped(tmp_path / "a.nc", {"gas": {"rho": 1}}), **WALLS)
     exact(ds, "density", zoo.linear)
+    assert float(ds["nu"]) == pytest.approx(0.01)
 
 
 def test_groups_are_named_and_chosen_or_joined(tmp_path, zoo):
@@ -319,7 +325,7 @@ def test_groups_are_named_and_chosen_or_joined(tmp_path, zoo):
     assert lines == {"group": "dust/small"}
     exact(open_dataset(path, **WALLS, **lines) / 2, "density", zoo.linear)
     both = open_dataset(path, **WALLS, group=["gas", "dust/small"])
-    assert set(both.data_vars) == {"gas_rho", "dust_small_rho", "n"}
+    assert set(both.data_vars) == {"gas_rho", "dust_small_rho", "n", "nu"}
     for name, factor in (("gas_rho", 1), ("dust_small_rho", 2), ("n", 3)):
         exact(both / factor, name, zoo.linear)
     assert not both["n"].variable._in_memory
@@ -350,7 +356,7 @@ def test_groups_with_the_same_variables_are_runs(tmp_path, zoo):
     assert ds.sizes["sample"] == 12
     np.testing.assert_allclose(ds["density"][11], 12 * ds["density"][0])
     fields = open_dataset(path, **WALLS, group=groups, join="fields")
-    assert (fields.sizes["sample"], len(fields.data_vars)) == (1, 12)
+    assert (fields.sizes["sample"], len(fields.data_vars)) == (1, 13)
 
 
 def test_groups_of_a_zarr_store(tmp_path, zoo):
@@ -403,6 +409,12 @@ def test_dims_that_sizes_suggest(tmp_path, shape, dims):
     assert advised(tmp_path / "a.h5", **WALLS) == {"dims": dims}
     if "component" not in dims:
         assert open_dataset(tmp_path / "a.h5", **WALLS, dims=dims)["u"].size == np.prod(shape)
+
+
+def test_a_lone_zarr_array_is_refused(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", data=np.zeros((3, 4)))
+    with pytest.raises(InputError, match="a single array; put it into a Zarr group"):
+        open_dataset(tmp_path / "a.zarr")
 
 
 def test_labels_and_scales_of_dedalus(tmp_path, zoo):

@@ -110,6 +110,7 @@ def grouped(path, groups, field=linear, n=16, m=12, frames=4):
         for name, values in (("t", t), ("x", centres(n)), ("y", centres(m))):
             file.createDimension(name, len(values))
             file.createVariable(name, "f8", (name,))[:] = values
+        file.createVariable("nu", "f8", ())[...] = 0.01
         for group, fields in groups.items():
             made = file.createGroup(group)
             for name, factor in fields.items():
