@@ -19,6 +19,13 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "--mapping", type=Path, metavar="FILE.yaml", help="names and axes, as mpp doctor prints it"
     )
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="a line of a mapping, such as 'select: {level: 0}'; over the file's",
+    )
+    parser.add_argument(
         "--boundary",
         action="append",
         default=[],
@@ -34,9 +41,12 @@ def stated_mapping(args: argparse.Namespace) -> "Mapping":
     Raises:
         InputError: A mapping file or an option that cannot be used.
     """
+    from mpp.data.mapping import from_lines
     from mpp.data.open import as_mapping
 
-    return as_mapping(args.mapping, {"boundary": boundaries(args.boundary), "system": args.system})
+    options = {"boundary": boundaries(args.boundary), "system": args.system}
+    stated = as_mapping(args.mapping, {}).over(from_lines(args.set))
+    return as_mapping(stated, options)
 
 
 def boundaries(words: list[str]) -> dict[str, str] | str | None:

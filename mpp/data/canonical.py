@@ -14,6 +14,8 @@ from mpp.fields import Field
 from mpp.schema import BOUNDARY_KINDS, format_boundary, parse_boundary
 
 UNIT_NAMES = {"seconds": "s", "second": "s", "sec": "s"}
+ELSEWHERE = {"system", "join", "split", "group", "select", "missing", "even"}
+"""Entries of a mapping that change no name, axis or unit of a dataset."""
 
 
 def apply(ds: xr.Dataset, mapping: Mapping, source: str = "dataset") -> tuple[xr.Dataset, Plan]:
@@ -33,7 +35,7 @@ def apply(ds: xr.Dataset, mapping: Mapping, source: str = "dataset") -> tuple[xr
             there.
     """
     plan = make_plan(ds, mapping, source)
-    if in_schema(ds) and not set(mapping.to_dict()) - {"system", "join", "split"}:
+    if in_schema(ds) and not set(mapping.to_dict()) - ELSEWHERE:
         return ds.assign_attrs(system=mapping.system or ds.attrs["system"]), plan
     _require_known(mapping, plan, source)
     boundary = _by_axis(mapping.boundary, plan)

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Hashable
 
+import numpy as np
 import xarray as xr
+
+from mpp.schema import is_even, space_axes
 
 SAMPLE = {
     *("sample", "samples", "run", "runs", "realization", "realisation", "realizations", "member"),
@@ -19,13 +22,25 @@ TIME_UNITS = {
     *("hour", "hours", "d", "day", "days", "yr", "year", "years", "kyr", "myr", "gyr", "t_star"),
 }
 AXES = {
-    "x": {"x", "nx", "xc", "xt", "xx", "lon", "longitude", "lons", "rlon", "i", "ix", "easting"},
-    "y": {"y", "ny", "yc", "yt", "yy", "lat", "latitude", "lats", "rlat", "j", "iy", "northing"},
+    "x": {
+        *("x", "nx", "xx", "lon", "longitude", "lons", "rlon", "i", "ix", "easting", "xi"),
+        *("west_east", "west_east_stag"),
+    },
+    "y": {
+        *("y", "ny", "yy", "lat", "latitude", "lats", "rlat", "j", "iy", "northing", "eta"),
+        *("south_north", "south_north_stag"),
+    },
     "z": {
-        *("z", "nz", "zc", "zt", "zz", "lev", "level", "levels", "height", "depth", "altitude"),
+        *("z", "nz", "zz", "lev", "level", "levels", "height", "depth", "altitude"),
+        *("deptht", "depthu", "depthv", "depthw"),
+        *("bottom_top", "bottom_top_stag"),
         *("k", "iz", "plev", "pressure", "sigma"),
     },
 }
+POINTS = "ctfuvwghqpe"
+"""Letters behind an axis that say which points of the cells a dim counts: ``xf``, ``yc``."""
+LONGITUDE = {"lon", "longitude", "lons", "rlon"}
+EAST = {"degreeseast", "degreeeast", "degreese", "degreee"}
 STANDARD_AXES = {
     "longitude": "x",
     "grid_longitude": "x",
@@ -85,19 +100,32 @@ def coordinate_of(ds: xr.Dataset, dim: str) -> str | None:
     """
     if dim in ds.variables:
         return dim
-    alone = [
-        str(name)
-        for name, variable in ds.variables.items()
-        if variable.dims == (dim,)
-        and variable.dtype.kind in "fiumM"
-        and variable.attrs.get("role") != "parameter"
-    ]
+    alone = lines_along(ds, dim)
     letters = [name for name in alone if letter(ds, name) and letter(ds, name) == letter(ds, dim)]
     times = [name for name in alone if looks_like_time(ds, name)]
     named = letters or times or [name for name in alone if words(name) & words(dim)]
     if len(named) == 1:
         return named[0]
     return alone[0] if len(alone) == 1 and not looks_like_sample(ds, dim) else None
+
+
+def lines_along(ds: xr.Dataset, dim: str) -> list[str]:
+    """The variables over ``dim`` alone that may say where its points are."""
+    return [
+        str(name)
+        for name, variable in ds.variables.items()
+        if variable.dims == (dim,)
+        and variable.dtype.kind in "fiumM"
+        and variable.attrs.get("role") != "parameter"
+        and _one_way(variable)
+    ]
+
+
+def _one_way(variable: xr.Variable) -> bool:
+    """Whether values rise or fall throughout, as positions do."""
+    steps = np.diff(variable.values)
+    zero = steps.dtype.type(0)
+    return bool(np.all(steps > zero) or np.all(steps < zero))
 
 
 def letter(ds: xr.Dataset, name: str) -> str | None:
@@ -112,7 +140,12 @@ def letter(ds: xr.Dataset, name: str) -> str | None:
     for axis, known in AXES.items():
         if lower in known:
             return axis
-    found = {axis for axis, known in AXES.items() if words(name) & known}
+    parts = words(name)
+    found = {
+        axis
+        for axis, known in AXES.items()
+        if parts & known or any(len(p) == 2 and p[0] == axis and p[1] in POINTS for p in parts)
+    }
     return found.pop() if len(found) == 1 else None
 
 
@@ -155,3 +188,41 @@ def field_name(ds: xr.Dataset, name: str) -> str:
     if name == "T":
         return "temperature"
     return ALIASES.get(lower, lower)
+
+
+def goes_round(ds: xr.Dataset, name: str, *, twice: bool = False) -> bool:
+    """Whether even steps of longitude lead once around the globe, back to the first point.
+
+    Args:
+        ds: The dataset.
+        name: Variable with the positions.
+        twice: Ask instead whether the last point is the first one again.
+    """
+    if name not in ds.variables or ds.variables[name].ndim != 1 or ds.variables[name].size < 2:
+        return False
+    attrs, values = ds.variables[name].attrs, ds.variables[name].values
+    units = str(attrs.get("units", "")).lower().replace("_", "").replace(" ", "")
+    told = attrs.get("standard_name") == "longitude" or bool(words(name) & LONGITUDE)
+    if values.dtype.kind not in "fiu" or not (units in EAST or (told and units.startswith("deg"))):
+        return False
+    step = abs(float(values[-1]) - float(values[0])) / (values.size - 1)
+    around = step * (values.size - 1 if twice else values.size)
+    return is_even(values) and bool(np.isclose(around, 360, rtol=1e-3 / values.size))
+
+
+def round_axes(ds: xr.Dataset) -> xr.Dataset:
+    """A dataset in the schema whose longitudes around the globe are periodic, if not stated."""
+    found = [a for a in space_axes(ds) if "boundary" not in ds[a].attrs and goes_round(ds, a)]
+    guess = {"boundary": "periodic", "boundary_guess": "its even steps go once around 360 degrees"}
+    coords = {a: xr.Variable((a,), ds[a].values, {**ds[a].attrs, **guess}) for a in found}
+    return ds.assign_coords(coords)
+
+
+def time_dim(ds: xr.Dataset) -> str | None:
+    """The dim that counts the frames, or a number that stands alone in a file of one frame."""
+    for dim in map(str, ds.dims):
+        coordinate = coordinate_of(ds, dim)
+        plain = coordinate is not None and looks_like_time(ds, coordinate)
+        if (plain or looks_like_time(ds, dim)) and not looks_like_sample(ds, dim):
+            return dim
+    return single_time(ds)

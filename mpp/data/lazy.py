@@ -100,11 +100,11 @@ class Joined(LazyArray):
         owner = int(self._owner(np.ravel(places)[0]))
         inside = list(key)
         inside[self.axis] = places - self.starts[owner]
-        values = self.parts[owner][tuple(_compact(part) for part in inside)].values
+        values = self.parts[owner][tuple(compact(part) for part in inside)].values
         return np.asarray(values).astype(self.dtype, copy=False)
 
 
-def _compact(part: Any) -> Any:
+def compact(part: Any) -> Any:
     """An index of neighbours as the slice it is, which every format reads fastest."""
     if isinstance(part, np.ndarray) and part.size and np.all(np.diff(part) == 1):
         return slice(int(part[0]), int(part[-1]) + 1)

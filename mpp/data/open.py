@@ -7,14 +7,20 @@ from typing import Any
 
 import xarray as xr
 
+from mpp.data.bare import name_dims
 from mpp.data.canonical import apply
+from mpp.data.even import make_even
+from mpp.data.groups import open_groups, unread
+from mpp.data.guess import coordinate_of, goes_round, round_axes
 from mpp.data.join import Part, join
-from mpp.data.mapping import Mapping
-from mpp.data.plain import open_plain
-from mpp.data.plan import Plan
+from mpp.data.mapping import Mapping, line
+from mpp.data.missing import fill, mask
+from mpp.data.plan import Plan, by_coordinates
 from mpp.data.recognise import Format, Paths, find_files, format_of
+from mpp.data.regrid import to_centres
+from mpp.data.select import take_parts, take_points
 from mpp.errors import InputError
-from mpp.schema import BOUNDARY_KINDS, space_axes, validate
+from mpp.schema import BOUNDARY_KINDS, Violation, space_axes, validate
 
 
 @dataclass(frozen=True)
@@ -92,24 +98,58 @@ def read(
     """
     files = find_files(path, mapping.split)
     system = _system(path, files)
-    parts, plans, formats = [], [], []
+    parts, plans, formats, seen = [], [], [], set()
     for number, file in enumerate(files):
         formats.append(format_of(file))
-        ds = _open(file, formats[-1], mapping.system)
-        made, plan = apply(ds, mapping, str(file))
-        if mapping.system is None and "system" not in ds.attrs:
-            made.attrs["system"] = system
-        parts.append(Part(str(file), made))
-        plans.append(plan)
+        for name, ds in _open(file, formats[-1], mapping):
+            ds = name_dims(ds, mapping.dims, name) if mapping.dims else ds
+            seen |= set(ds.dims) | (set(ds.variables) & set(mapping.regrid))
+            seen |= {coordinate_of(ds, str(dim)) for dim in ds.dims}
+            made, plan = apply(_prepared(ds, mapping, name), mapping, name)
+            if mapping.system is None and "system" not in ds.attrs:
+                made.attrs["system"] = system
+            parts.append(Part(name, made))
+            plans.append(plan)
         on_file(number + 1, len(files))
+    _require_seen(mapping, seen, plans[0], describe(path))
+    if parts[0].name == str(files[0]):
+        plans[0].left_out.update(unread(files[0], formats[0], mapping))
     ds, joined = join(parts, mapping.join)
+    ds = _finished(ds, mapping, plans[0], describe(path))
     return Reading(ds, plans[0], tuple(files), formats[0], joined)
 
 
-def _open(path: Path, kind: Format, system: str | None) -> xr.Dataset:
+def _open(path: Path, kind: Format, mapping: Mapping) -> list[tuple[str, xr.Dataset]]:
+    """The datasets in a file, each with the name to call it by: one, or one for each group."""
     if kind in ("pdebench", "thewell"):
-        return xr.open_dataset(path, engine=kind, cache=False, system=system)
-    return open_plain(path, kind)
+        ds = xr.open_dataset(path, engine=kind, cache=False, system=mapping.system)
+        return [(str(path), ds)]
+    return open_groups(path, kind, mapping)
+
+
+def _require_seen(mapping: Mapping, seen: set[Any], plan: Plan, source: str) -> None:
+    for key in ("select", "regrid"):
+        for name in getattr(mapping, key):
+            axis = key == "select" and (plan.axis(name) or name == "sample")
+            if name not in seen and not axis:
+                raise InputError(
+                    f"{source}: {key}: {name!r} is none of its dims "
+                    f"({', '.join(sorted(str(dim) for dim in seen if dim))}); name one of them"
+                )
+
+
+def _prepared(ds: xr.Dataset, mapping: Mapping, source: str) -> xr.Dataset:
+    """A file without the dims that are not wanted, whose fields share one grid."""
+    ds = take_points(ds, mapping, source)
+    return by_coordinates(to_centres(ds, mapping, source), mapping)
+
+
+def _finished(ds: xr.Dataset, mapping: Mapping, plan: Plan, source: str) -> xr.Dataset:
+    """All files together without what is not asked for, on even axes and without gaps."""
+    ds = round_axes(take_parts(ds, mapping, plan, source))
+    ds = fill(ds, mapping, plan, source)
+    ds = make_even(ds, mapping, plan, source)
+    return mask(ds, mapping, plan, source)
 
 
 def _system(path: Paths, files: list[Path]) -> str:
@@ -136,13 +176,28 @@ def problems_of(ds: xr.Dataset) -> list[str]:
     """Everything that keeps a dataset from training, each with what to do about it."""
     errors = [violation for violation in validate(ds) if violation.severity == "error"]
     open_sides = [axis for axis in space_axes(ds) if "boundary" not in ds[axis].attrs]
-    told = [str(error) for error in errors if error.problem != "no boundary condition"]
+    told = [_told(error) for error in errors if error.problem != "no boundary condition"]
     if open_sides:
         example = " ".join(f"--boundary {axis}=KIND" for axis in open_sides)
+        lines = line(boundary=dict.fromkeys(open_sides, "KIND"))
         told.insert(
             0,
-            f"no boundary condition along {', '.join(open_sides)}; state {example} (in Python "
-            f"boundary={{...}}, or save the mapping that mpp doctor prints) with KIND one of "
-            f"{', '.join(BOUNDARY_KINDS)}",
+            f"no boundary condition along {', '.join(open_sides)}; state {example} (in a mapping "
+            f"{lines}, as mpp doctor proposes it) with KIND one of {', '.join(BOUNDARY_KINDS)}",
         )
+    told += [
+        f"{axis}: its last point is the first one again, 360 degrees on; leave it out with "
+        f"{line(select={axis: {'stop': -1}})}"
+        for axis in open_sides
+        if goes_round(ds, axis, twice=True)
+    ]
     return told
+
+
+def _told(error: Violation) -> str:
+    if error.where == "time" and error.problem.startswith("uneven"):
+        return f"time: {error.problem}; interpolate to even steps with {line(even=('time',))}"
+    if error.where == "time" and "do not increase" in error.problem:
+        rule = "drops what is written again later, as after a restart"
+        return f"time: {error.problem}; {line(join='time')} {rule}"
+    return str(error)

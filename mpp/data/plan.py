@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
+from mpp.data import advice
 from mpp.data.guess import (
     COMPONENTS,
     coordinate_of,
     field_name,
     letter,
     looks_like_sample,
-    looks_like_time,
     single_time,
+    time_dim,
 )
-from mpp.data.mapping import Mapping
+from mpp.data.mapping import Mapping, line
 from mpp.errors import InputError
 from mpp.fields import ROLES
 from mpp.schema import MAX_SPACE_AXES, space_axes
@@ -63,30 +64,25 @@ def make_plan(ds: xr.Dataset, mapping: Mapping, source: str = "dataset") -> Plan
     Raises:
         InputError: The mapping names what the file lacks, or no time or space axis can be told.
     """
-    dims = {role: getattr(mapping, role) for role in ("sample", "time")}
-    if in_schema(ds):
-        dims = {role: dim or role for role, dim in dims.items()}
-    for role, dim in dims.items():
-        if dim is not None and dim not in ds.dims and dim not in ds.variables:
-            raise InputError(
-                f"{source}: {role}={dim!r} is none of its dims ({_list(ds.dims)}); name one of them"
-            )
-    time = dims["time"] or _guess_time(ds)
+    sample, time = (_stated_dim(ds, mapping, role, source) for role in ("sample", "time"))
+    time = time or time_dim(ds)
     if time is None:
-        raise InputError(
-            f"{source}: no time axis among its dims ({_list(ds.dims)}); name it with time='...' "
-            "(in a mapping file, time: ...), or give runs with several frames"
-        )
-    sample = dims["sample"] or next(
+        raise InputError(f"{source}: {advice.no_time(ds)}")
+    sample = sample or next(
         (str(d) for d in ds.dims if d != time and looks_like_sample(ds, str(d))), None
     )
     scalar = time not in ds.dims
+    if not in_schema(ds):
+        advice.require_one_time(ds, time, source)
+        advice.require_one_grid(ds, mapping, time, sample, source)
     space = _stated_space(ds, mapping, source)
     if space is None:
-        main = _main_dims(ds, sample, time, scalar, source)
+        wanted = [name for name in advice.kept(ds, mapping) if scalar or time in ds[name].dims]
+        main = _main_dims(ds[wanted] if wanted else ds, sample, time, scalar, source)
         if sample is None:
-            sample, main = _leading_sample(ds, main, time)
+            sample, main = _leading_sample(ds, main, time, source)
         space = _letters(ds, main)
+    advice.require_axes(ds, tuple(space.values()), source)
     coordinates = {
         dim: variable
         for dim in (time, sample, *space.values())
@@ -96,7 +92,26 @@ def make_plan(ds: xr.Dataset, mapping: Mapping, source: str = "dataset") -> Plan
     roles, left_out = _roles(ds, mapping, sample, frame, space, set(coordinates.values()))
     names = _names(ds, mapping, roles, source)
     _keep(mapping, names, roles, left_out, source)
+    if not {"field", "truth"} & set(roles.values()):
+        raise InputError(f"{source}: {advice.no_field(ds, frame, space, left_out)}")
     return Plan(sample, frame, space, coordinates, names, roles, left_out)
+
+
+def _stated_dim(ds: xr.Dataset, mapping: Mapping, role: str, source: str) -> str | None:
+    name = getattr(mapping, role) or (role if in_schema(ds) else None)
+    if name is not None and name not in ds.dims and name not in ds.variables:
+        raise InputError(
+            f"{source}: {role}={name!r} is none of its dims ({_list(ds.dims)}); name one of them"
+        )
+    return name
+
+
+def by_coordinates(ds: xr.Dataset, mapping: Mapping) -> xr.Dataset:
+    """A dataset whose dims are called by the coordinates that a mapping names in their place."""
+    space = mapping.space.values() if isinstance(mapping.space, dict) else mapping.space or ()
+    stated = [name for name in (mapping.sample, mapping.time, *space) if name in ds.variables]
+    lines = [name for name in stated if name not in ds.dims and ds.variables[name].ndim == 1]
+    return ds.swap_dims({dim: name for name in lines for dim in ds.variables[name].dims})
 
 
 def in_schema(ds: xr.Dataset) -> bool:
@@ -110,22 +125,11 @@ def _list(names: object) -> str:
     return ", ".join(str(name) for name in names) or "none"  # type: ignore[union-attr]
 
 
-def _guess_time(ds: xr.Dataset) -> str | None:
-    """A dim, or a number that stands alone in a file of one frame."""
-    dims = [str(dim) for dim in ds.dims]
-    for dim in dims:
-        coordinate = coordinate_of(ds, dim)
-        plain = coordinate is not None and looks_like_time(ds, coordinate)
-        if (plain or looks_like_time(ds, dim)) and not looks_like_sample(ds, dim):
-            return dim
-    return single_time(ds)
-
-
 def _stated_space(ds: xr.Dataset, mapping: Mapping, source: str) -> dict[str, str] | None:
     if mapping.space is None:
         return {axis: axis for axis in space_axes(ds)} if in_schema(ds) else None
     stated = mapping.space
-    dims = tuple(stated.values()) if isinstance(stated, dict) else stated
+    dims: tuple[str, ...] = tuple(stated.values()) if isinstance(stated, dict) else stated
     missing = [dim for dim in dims if dim not in ds.dims]
     if missing or not 1 <= len(dims) <= MAX_SPACE_AXES:
         raise InputError(
@@ -151,15 +155,12 @@ def _main_dims(
     main = max(counts, key=lambda dims: (counts[dims], len(dims)))
     parts = [dim for dim in main if dim.lower() in COMPONENTS]
     if parts:
-        raise InputError(
-            f"{source}: dim {parts[0]!r} looks like components of a field; write each component as "
-            f"a variable of its own, for instance ds['u'].isel({parts[0]}=0)"
-        )
+        raise InputError(f"{source}: {advice.channels(ds, parts[0])}")
     return main
 
 
 def _leading_sample(
-    ds: xr.Dataset, main: tuple[str, ...], time: str
+    ds: xr.Dataset, main: tuple[str, ...], time: str, source: str
 ) -> tuple[str | None, tuple[str, ...]]:
     """Take an unknown dim that stands before time for the runs, if the others are axes."""
     for variable in ds.data_vars.values():
@@ -170,8 +171,9 @@ def _leading_sample(
                 return before[0], tuple(dim for dim in main if dim != before[0])
     if len(main) > MAX_SPACE_AXES:
         raise InputError(
-            f"the dims {_list(main)} are left besides time {time!r}, but at most three can be "
-            "space; name them with sample='...' and space=[...]"
+            f"{source}: the dims {_list(main)} are left besides time {time!r}, but at most three "
+            "can be space; name those of the runs and of space with `sample: ...` and `space: "
+            f"[...]`, or read one point of a dim with {line(select={next(iter(main)): 0})}"
         )
     return None, main
 
@@ -208,6 +210,8 @@ def _roles(
         wanted = mapping.keep is not None and name in mapping.keep
         if variable.dtype.kind not in "fiub":
             left_out[name] = "not numbers"
+        elif "grid_mapping_name" in variable.attrs:
+            left_out[name] = "describes a map projection"
         elif name in ds.coords and not stated and not wanted:
             left_out[name] = "an auxiliary coordinate"
         elif stated in ROLES:
@@ -219,8 +223,7 @@ def _roles(
         elif rest <= {time} and (time is not None or name != single_time(ds)):
             roles[name] = "parameter"
         else:
-            dims = ", ".join(str(dim) for dim in variable.dims)
-            left_out[name] = f"its dims ({dims}) are not those of the fields"
+            left_out[name] = advice.other_dims(ds, name, axes, {time, sample})
     return roles, left_out
 
 

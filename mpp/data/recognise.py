@@ -54,7 +54,7 @@ def _expand(path: str | Path, split: Split | None) -> list[Path]:
     if place.exists():
         return [place]
     if glob.has_magic(str(path)):
-        found = sorted(map(Path, glob.glob(str(place), recursive=True)), key=_natural)
+        found = sorted(map(Path, glob.glob(str(place), recursive=True)), key=natural)
         if found:
             return [file for item in found for file in _expand(item, split)]
         raise InputError(f"{path}: no file matches this pattern; check it, and quote it as one")
@@ -69,7 +69,7 @@ def _in_folder(folder: Path, split: Split | None) -> list[Path]:
             if chosen not in parts:
                 raise InputError(f"{folder}: no split {chosen!r}; it has {', '.join(parts)}")
             return _in_folder(root / chosen, None)
-    entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=_natural)
+    entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
     files = [entry for entry in entries if _counts(entry)]
     if files:
         return files
@@ -85,7 +85,7 @@ def _in_folder(folder: Path, split: Split | None) -> list[Path]:
 
 
 def _try_folder(folder: Path) -> list[Path]:
-    entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=_natural)
+    entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
     files = [entry for entry in entries if _counts(entry)]
     return files or [file for entry in entries if entry.is_dir() for file in _try_folder(entry)]
 
@@ -98,7 +98,8 @@ def _counts(entry: Path) -> bool:
     return known or entry.suffix.lower() in SUFFIXES
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def natural(path: Path | str) -> list[tuple[int, str]]:
+    """A key that sorts names with their numbers counted as numbers."""
     parts = re.findall(r"\d+|\D+", str(path))
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 

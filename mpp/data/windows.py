@@ -107,7 +107,8 @@ def require_finite(batch: Batch, source: str) -> None:
         bad += [item.name for channel, item in maps if not _finite(batch.static[:, channel])]
     if bad:
         raise InputError(
-            f"{source}: {', '.join(bad)} holds NaN or infinite values; fill them or give a mask"
+            f"{source}: {', '.join(bad)} holds NaN or infinite values; fill them or give a mask, "
+            "as mpp convert does with --set 'missing: nearest' or --set 'missing: mask'"
         )
 
 

@@ -26,6 +26,12 @@ def solvers():
     return load("solvers")
 
 
+@pytest.fixture(scope="session")
+def zoo():
+    """The functions that write awkward files."""
+    return load("zoo")
+
+
 @pytest.fixture
 def pdebench_file(tmp_path, layouts, solvers):
     """Writes a layout by name, ``pdebench_file("burgers")``, and returns its path.
