@@ -2,81 +2,131 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from mpp.data.mapping import Mapping
-from mpp.data.open import Reading, problems_of, read
+from mpp.data.open import Reading, read
 from mpp.data.recognise import Paths
-from mpp.data.report import AxisReport, FieldReport, Report, TimeReport
-from mpp.data.sampled import SAMPLED_BYTES, examine_field, sampled_frames, seam_ratios
 from mpp.data.seam import judge
-from mpp.schema import BOUNDARY_KINDS, fields, is_even, names, role, space_axes, validate
+from mpp.doctor.checks.table import CHECKS, checkpoint_checks, run_checks
+from mpp.doctor.parts import AxisReport, MaskReport, TimeReport
+from mpp.doctor.report import Precision, Report
+from mpp.doctor.sampled import (
+    SAMPLED_BYTES,
+    Frames,
+    choose_places,
+    examine_field,
+    inside,
+    read_frames,
+    seam_ratios,
+)
+from mpp.doctor.storage import examine_storage
+from mpp.doctor.twins import find_twins
+from mpp.schema import (
+    BOUNDARY_KINDS,
+    Violation,
+    fields,
+    is_even,
+    names,
+    role,
+    space_axes,
+    validate,
+)
 
-WINDOW = 2
-"""Frames that training needs at least: one to start from and one to predict."""
-
-HISTORY = 8
-"""Frames that the default model looks back on: its training windows have one more."""
-
-_DOUBTS = {
-    "does not wrap": "a field jumps from its last point to its first",
-    "equal at both sides": "the fields are equal at both sides, as if the last point were repeated",
-}
+if TYPE_CHECKING:
+    from mpp.doctor.checkpoint import CheckpointReport
 
 
 def examine(
     paths: Paths,
     mapping: Mapping | None = None,
     on_file: Callable[[int, int], None] = lambda done, total: None,
+    checkpoint: str | Path | None = None,
+    precision: Precision = "32-true",
 ) -> Report:
-    """Look at files without reading more than a few frames.
+    """Look at files without reading more than a part of them, whatever their size.
 
     Args:
         paths: Files, a folder or a glob, of one system.
         mapping: What the user states.
         on_file: Called with the number of files opened so far and of all files.
+        checkpoint: Folder or name of a checkpoint to finetune; the cost of that is measured.
+        precision: Precision of the training.
 
     Raises:
-        InputError: They cannot be read, or their time and space axes cannot be told.
+        InputError: They cannot be read, or their time and space axes cannot be told; or there is no
+            such checkpoint.
     """
     mapping = mapping or Mapping()
     reading = read(paths, mapping, on_file)
-    frames = sampled_frames(reading.ds)
-    found = tuple(examine_field(reading, field, frames) for field in fields(reading.ds))
-    ratios = seam_ratios(reading.ds, frames)
+    report = _look(reading, paths, mapping, precision)
+    report = replace(report, findings=run_checks(report, CHECKS))
+    if checkpoint is None:
+        return report
+    report = replace(report, checkpoint=_prospects(reading.ds, report, checkpoint))
+    return replace(report, findings=report.findings + run_checks(report, checkpoint_checks()))
+
+
+def _look(reading: Reading, paths: Paths, mapping: Mapping, precision: Precision) -> Report:
+    """The report before any check."""
+    ds = reading.ds
+    places = choose_places(ds)
+    frames, sampling = read_frames(ds, places)
+    ratios = seam_ratios(ds, frames, places.part)
     axes = tuple(
-        replace(_axis(reading, axis), sides=judge(ratios[axis])) for axis in space_axes(reading.ds)
+        replace(_axis(reading, axis), sides=judge(ratios[axis])) for axis in space_axes(ds)
     )
-    time = _time(reading)
     shown = (paths,) if not isinstance(paths, (list, tuple)) else paths
     return Report(
         paths=tuple(str(path) for path in shown),
         files=len(reading.files),
         format=reading.format,
         joined=reading.joined,
-        system=str(reading.ds.attrs.get("system", "")),
-        samples=reading.ds.sizes["sample"],
+        system=str(ds.attrs.get("system", "")),
+        samples=ds.sizes["sample"],
         sample_source=reading.plan.sample or "",
-        time=time,
+        time=_time(reading),
         axes=axes,
-        fields=found,
-        others=_others(reading.ds),
+        fields=tuple(examine_field(reading, field, frames) for field in fields(ds)),
+        masks=_masks(ds, frames),
+        others=_others(ds),
         left_out=reading.plan.left_out,
-        nbytes=sum(reading.ds[name].nbytes for name in names(reading.ds)),
-        sampled=sum(len(places) for places in frames.values()),
-        problems=(*problems_of(reading.ds), *_value_problems(reading.ds, found)),
-        warnings=tuple(_warnings(reading, axes, time, found)),
+        nbytes=sum(ds[name].nbytes for name in names(ds)),
+        sampling=sampling,
+        twins=find_twins(reading, paths, mapping),
+        storage=examine_storage(ds),
+        precision=precision,
+        checkpoint=None,
+        violations=tuple(_violations(ds)),
+        findings=(),
         mapping=suggest(mapping, reading, axes),
         needs_mapping=bool(mapping.to_dict()) or any(not axis.boundary for axis in axes),
     )
+
+
+def _prospects(ds: xr.Dataset, report: Report, checkpoint: str | Path) -> "CheckpointReport":
+    from mpp.doctor.checkpoint import examine_checkpoint
+
+    solved = ("boundary",)  # a mapping is all that these need, and cost does not depend on it
+    sound = not any(f.level == "problem" and f.check not in solved for f in report.findings)
+    return examine_checkpoint(checkpoint, ds, report.precision, sound)
+
+
+def _violations(ds: xr.Dataset) -> list[Violation]:
+    """Departures from the schema that no other check speaks of."""
+    others = ("no boundary condition", "uneven spacing")
+    return [v for v in validate(ds) if not v.problem.startswith(others)]
 
 
 def _axis(reading: Reading, axis: str) -> AxisReport:
     coordinate = reading.ds[axis]
     values = np.asarray(coordinate.values, dtype=np.float64)
     source = reading.plan.space.get(axis, axis)
+    steps = np.diff(values) if values.size > 1 else np.zeros(1)
     return AxisReport(
         name=axis,
         source=source,
@@ -84,6 +134,8 @@ def _axis(reading: Reading, axis: str) -> AxisReport:
         low=float(values[0]),
         high=float(values[-1]),
         spacing=float(np.ptp(values)) / max(1, values.size - 1),
+        shortest=float(steps.min()),
+        longest=float(steps.max()),
         even=is_even(values),
         units=str(coordinate.attrs.get("units", "")),
         numbered=source not in reading.plan.coordinates,
@@ -94,16 +146,30 @@ def _axis(reading: Reading, axis: str) -> AxisReport:
 def _time(reading: Reading) -> TimeReport:
     values = np.asarray(reading.ds["time"].values, dtype=np.float64)
     source = reading.plan.time or ""
+    steps = np.diff(values) if values.size > 1 else np.zeros(1)
     return TimeReport(
         source=source,
         size=values.size,
         low=float(values[0]),
         high=float(values[-1]),
         step=float(np.ptp(values)) / max(1, values.size - 1),
+        shortest=float(steps.min()),
+        longest=float(steps.max()),
         even=is_even(values),
         units=str(reading.ds["time"].attrs.get("units", "")),
         numbered=bool(source) and source not in reading.plan.coordinates,
     )
+
+
+def _masks(ds: xr.Dataset, frames: tuple[Frames, ...]) -> tuple[MaskReport, ...]:
+    """The share of the points that each mask lets count, in the runs that were read."""
+    found = []
+    for name in names(ds, "mask"):
+        maps = [inside(ds[[name]], each.run, {}) for each in frames]
+        shares = [float(each.mean()) for each in maps if each is not None]
+        if shares:
+            found.append(MaskReport(name, sum(shares) / len(shares)))
+    return tuple(found)
 
 
 def _others(ds: xr.Dataset) -> dict[str, str]:
@@ -122,42 +188,6 @@ def _others(ds: xr.Dataset) -> dict[str, str]:
         by = f", by {' and '.join(varies)}" if varies else ""
         found[str(name)] = f"{kind} {numbers}{by}"
     return found
-
-
-def _value_problems(ds: xr.Dataset, found: tuple[FieldReport, ...]) -> list[str]:
-    problems = [
-        f"{field.name}: {field.missing:.2%} of the values read are NaN or infinite; fill them, or "
-        "give a variable with role mask that is 0 there"
-        for field in found
-        if field.missing
-    ]
-    if ds.sizes["time"] < WINDOW:
-        problems.append("time: only one frame a run; join later times, or choose another time dim")
-    if found and all(field.constant for field in found):
-        problems.append("all fields are constant in the frames read; is this the right file?")
-    return problems
-
-
-def _warnings(
-    reading: Reading, axes: tuple[AxisReport, ...], time: TimeReport, found: tuple[FieldReport, ...]
-) -> list[str]:
-    told = [str(v) for v in validate(reading.ds) if v.severity == "warning"]
-    told += [f"{f.name} is constant in the frames read; leave it out" for f in found if f.constant]
-    for axis in axes:
-        if axis.suspect:
-            told.append(f"{axis.name} is declared periodic, but {_DOUBTS[axis.sides]}; check it")
-        if axis.numbered:
-            told.append(f"{axis.name} has no coordinate; its points are numbered from 0")
-    if time.numbered:
-        told.append("time has no coordinate; its frames are numbered from 0")
-    if WINDOW <= time.size <= HISTORY:
-        told.append(
-            f"only {time.size} frames a run: a model that looks back on {HISTORY}, as by default, "
-            f"trains on windows of {HISTORY + 1}"
-        )
-    if reading.ds.sizes["sample"] == 1:
-        told.append("only one run: nothing is left to hold out; add runs to be able to validate")
-    return told
 
 
 def suggest(mapping: Mapping, reading: Reading, axes: tuple[AxisReport, ...]) -> str:
