@@ -34,10 +34,11 @@ class NumberReport:
 
     @property
     def outside(self) -> bool:
-        """Whether it leaves the range of training."""
-        return self.trained is not None and not (
-            self.trained[0] <= self.low and self.high <= self.trained[1]
-        )
+        """Whether it leaves the range of training, both in float32 as the model holds them."""
+        if self.trained is None:
+            return False
+        low, high, least, most = np.float32([self.low, self.high, *self.trained])
+        return bool(low < least or high > most)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ A chunk is read whole, or not at all. Of values stored in one piece, what lies n
 is read together, at least a page of the disk at a time.
 """
 
+import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
@@ -90,8 +92,8 @@ def stored(variable: xr.Variable) -> Stored | None:
         elif isinstance(array, Hdf5Array):
             return _in_hdf5(array, dims)
         elif isinstance(array, ZarrArray):
-            chunks = array.array.shards or array.array.chunks
-            packed = bool(array.array.compressors)
+            # Chunks in a shard are read one by one.
+            chunks, packed = array.array.chunks, bool(array.array.compressors)
             return Stored(dims, array.shape, tuple(chunks), array.dtype.itemsize, packed)
         else:
             inner = next(
@@ -110,11 +112,18 @@ def stored(variable: xr.Variable) -> Stored | None:
 def _in_hdf5(array: Hdf5Array, dims: tuple[str, ...]) -> Stored:
     name = array.names if isinstance(array.names, str) else array.names[0]
     renamed = dict(zip(array.sizes, dims, strict=True))
-    with hdf5.inspecting(array.path) as file:
+    own = tuple(renamed.get(dim, dim) for dim in array.stored)
+    return Stored(own, *_facts(array.path, name, os.stat(array.path).st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=1024)
+def _facts(
+    path: str, name: str, written: int
+) -> tuple[tuple[int, ...], tuple[int, ...], int, bool]:
+    """Shape, chunks and so on of a dataset; the same file is asked for each block of a report."""
+    with hdf5.inspecting(path) as file:
         found = hdf5.dataset(file, name)
-        own = tuple(renamed.get(dim, dim) for dim in array.stored)
-        packed = bool(found.compression or found.scaleoffset or found.shuffle)
-        return Stored(own, found.shape, found.chunks or (), found.dtype.itemsize, packed)
+        return found.shape, found.chunks or (), found.dtype.itemsize, bool(found.compression)
 
 
 def cost(ds: xr.Dataset, wanted: Mapping[str, int]) -> int:

@@ -39,7 +39,8 @@ VERDICTS = {
 def render(report: Report, console: Console) -> None:
     """Print a report for reading."""
     console.print(_title(report), highlight=False)
-    console.print(_axes(report), "", _fields(report), "")
+    console.print(_axes(report), "", _fields(report))
+    console.print(Text(_caption(report), style="dim"), "", highlight=False)
     if report.others or report.left_out:
         console.print(_others(report), "")
     console.print(_findings(report.findings), "")
@@ -152,8 +153,6 @@ def _fields(report: Report) -> Table:
     for field in found:
         cells = zip(_field_row(field), columns, strict=True)
         table.add_row(*(cell for cell, (_, _, shown) in cells if shown))
-    table.caption = _caption(report)
-    table.caption_justify = "left"
     return table
 
 
@@ -213,5 +212,7 @@ def _findings(findings: Sequence[Finding]) -> Table:
         table.add_row("[green]✓[/]", f"[green]{finding.check}[/]", Text(finding.text))
     if said[False]:
         names = ", ".join(finding.check for finding in said[False])
-        table.add_row("[green]✓[/]", "[green]nothing of[/]", Text(names, style="dim"))
+        table.add_row(
+            "[green]✓[/]", "[green]the rest[/]", Text(f"nothing to say of {names}", style="dim")
+        )
     return table

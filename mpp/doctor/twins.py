@@ -55,7 +55,7 @@ class Twins:
 class Budget:
     """What may still be read."""
 
-    nbytes: float = COMPARED_BYTES
+    nbytes: float = field(default_factory=lambda: COMPARED_BYTES)
     until: float = field(default_factory=lambda: time.perf_counter() + COMPARED_SECONDS)
 
     def allows(self, nbytes: int) -> bool:

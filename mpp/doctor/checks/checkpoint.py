@@ -13,6 +13,14 @@ def fit(report: Report) -> Iterator[Finding]:
     found = _of(report)
     if found.unfit:
         yield problem(f"{found.name} cannot be finetuned on this: {found.unfit}")
+    elif found.cost is None:
+        yield note(
+            f"no step of {found.name} was taken, so that time and memory are not known",
+            "solve the problems first" if report.problems else "convert the files (see storage)",
+        )
+    elif found.cost.error == found.cost.error:
+        share = f"before any training its one-step error is {found.cost.error:.2g} times that"
+        yield Finding("ok", f"{share} of copying the last frame")
 
 
 def known_fields(report: Report) -> Iterator[Finding]:

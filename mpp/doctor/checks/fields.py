@@ -52,8 +52,9 @@ def fill_values(report: Report) -> Iterator[Finding]:
     """Numbers that stand for missing values, unmarked."""
     for field in report.fields:
         for value, share in ((field.low, field.at_low), (field.high, field.at_high)):
-            known = any(abs(value - fill) <= 1e-5 * abs(fill) for fill in FILLS)
-            if known and not field.constant and share >= 1e-4:
+            known = any(abs(value - fill) <= 1e-6 * abs(fill) for fill in FILLS)
+            apart = not field.median / 2 < abs(value) < 2 * field.median
+            if known and apart and not field.constant and share >= 1e-4:
                 yield warning(
                     f"{field.name}: {share:.2%} of the values are {value:.6g}, which looks like a "
                     "mark for missing ones",
