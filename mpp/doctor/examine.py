@@ -205,10 +205,11 @@ def suggest(mapping: Mapping, reading: Reading, axes: tuple[AxisReport, ...]) ->
     }
     entries = {key: value for key, value in stated.items() if value}
     lines = Mapping.from_dict({**mapping.to_dict(), **entries, "boundary": {}}).to_yaml()
+    guessed = [axis for axis in axes if not axis.boundary]
+    kinds = f"  # each one of {', '.join(BOUNDARY_KINDS)}" if guessed else ""
     sides = []
     for axis in axes:
         guess = "periodic" if axis.sides == "wraps" else "wall"
-        rest = ", ".join(kind for kind in BOUNDARY_KINDS if kind != guess)
-        why = f"  # a guess, the fields say '{axis.sides}'; else {rest}"
+        why = f"  # a guess, the fields say '{axis.sides}'"
         sides.append(f"  {axis.name}: {axis.boundary or guess + why}")
-    return lines + "boundary:\n" + "\n".join(sides) + "\n"
+    return lines + f"boundary:{kinds}\n" + "\n".join(sides) + "\n"

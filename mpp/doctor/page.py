@@ -24,6 +24,8 @@ KINDS = {
     "netcdf3": "NetCDF-3",
     "zarr": "Zarr",
 }
+WIDE = 100
+"""Columns from which on there is room for names in the file beside ours."""
 SIGNS: dict[Level, tuple[str, str]] = {
     "problem": ("✗", "bold red"),
     "warning": ("!", "yellow"),
@@ -39,8 +41,10 @@ VERDICTS = {
 def render(report: Report, console: Console) -> None:
     """Print a report for reading."""
     console.print(_title(report), highlight=False)
-    console.print(_axes(report), "", _fields(report))
-    console.print(Text(_caption(report), style="dim"), "", highlight=False)
+    wide = console.width >= WIDE
+    console.print(_axes(report, wide), "", _fields(report, wide))
+    console.print(Text(_caption(report, wide), style="dim"), highlight=False)
+    console.print()
     if report.others or report.left_out:
         console.print(_others(report), "")
     console.print(_findings(report.findings), "")
@@ -80,36 +84,34 @@ def _table() -> Table:
     return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
 
 
-def _axes(report: Report) -> Table:
-    table = _table()
+def _axes(report: Report, wide: bool) -> Table:
+    """One row an axis; names in the file where they differ and there is room for them."""
+    time, table = report.time, _table()
+    shown = wide and bool(_renamed_axes(report))
     table.add_column("axis", style="cyan", overflow="fold")
-    renamed = [report.sample_source, report.time.source] != ["sample", "time"] or any(
-        axis.name != axis.source for axis in report.axes
-    )
-    if renamed:
+    if shown:
         table.add_column("in the file", overflow="fold")
     for column in ("points", "from", "to", "step"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("units", overflow="fold")
-    table.add_column("boundary")
-    table.add_column("fields say")
-    time = report.time
+    table.add_column("boundary", overflow="fold")
+    table.add_column("fields say", overflow="fold")
+    ends = (f"{time.low:.6g}", f"{time.high:.6g}", _step(time.step, time.even))
     rows = [
-        ["sample", report.sample_source or "[dim]-[/]", str(report.samples)],
-        [
-            "time",
-            escape(time.source) or "-",
-            str(time.size),
-            f"{time.low:.6g}",
-            f"{time.high:.6g}",
-            _step(time.step, time.even),
-            escape(time.units),
-        ],
+        ["sample", escape(report.sample_source) or "[dim]-[/]", str(report.samples)],
+        ["time", escape(time.source) or "-", str(time.size), *ends, escape(time.units)],
         *(_axis_row(axis) for axis in report.axes),
     ]
     for row in rows:
-        table.add_row(*(row if renamed else [row[0], *row[2:]]))
+        table.add_row(*(row if shown else [row[0], *row[2:]]))
     return table
+
+
+def _renamed_axes(report: Report) -> dict[str, str]:
+    """Names in the file of dims that are called otherwise there."""
+    dims = {"sample": report.sample_source, "time": report.time.source}
+    dims |= {axis.name: axis.source for axis in report.axes}
+    return {name: source for name, source in dims.items() if source and source != name}
 
 
 def _step(step: float, even: bool) -> str:
@@ -131,12 +133,12 @@ def _axis_row(axis: AxisReport) -> list[str]:
     ]
 
 
-def _fields(report: Report) -> Table:
+def _fields(report: Report, wide: bool) -> Table:
     """One row a field; columns that would say nothing are left out."""
     found = report.fields
     columns: list[tuple[str, bool, bool]] = [
         ("field", False, True),
-        ("in the file", False, any(field.name != field.source for field in found)),
+        ("in the file", False, wide and any(field.name != field.source for field in found)),
         ("units", False, True),
         ("vector", False, any(field.vector for field in found)),
         ("lowest", True, True),
@@ -149,7 +151,7 @@ def _fields(report: Report) -> Table:
         if shown:
             style = "cyan" if name == "field" else ""
             justify = "right" if right else "left"
-            table.add_column(name, style=style, justify=justify, overflow="fold")
+            table.add_column(name, style=style, justify=justify, overflow="fold", no_wrap=right)
     for field in found:
         cells = zip(_field_row(field), columns, strict=True)
         table.add_row(*(cell for cell, (_, _, shown) in cells if shown))
@@ -170,16 +172,21 @@ def _field_row(field: FieldReport) -> list[str]:
     ]
 
 
-def _caption(report: Report) -> str:
+def _caption(report: Report, wide: bool) -> str:
+    """How much was read, what the numbers mean, and names in the file that found no room above."""
     read = report.sampling
     share = f"{read.share:.2g}" if read.share < 0.001 else f"{read.share:.1%}"
     part = "".join(
         f", points {low} to {high - 1} of {axis}" for axis, (low, high) in read.part.items()
     )
+    renamed = {f.name: f.source for f in report.fields if f.name != f.source}
+    renamed = {} if wide else {**_renamed_axes(report), **renamed}
+    listed = ", ".join(f"{name} is {source}" for name, source in renamed.items())
+    names = f"; in the file {listed}" if listed else ""
     runs = f"{read.runs} run{'s' if read.runs != 1 else ''}"
     return (
         f"read for this: {read.frames} frames of {runs}{part}, {size(read.nbytes)} or {share} of "
-        "all; change: RMS from a frame to the next, over the field's spread"
+        f"all; change: RMS from a frame to the next, over the field's spread{names}"
     )
 
 

@@ -64,19 +64,34 @@ class Budget:
         return self.nbytes >= 0 and time.perf_counter() < self.until
 
 
+class Source:
+    """A dataset that runs are compared of: the block of a frame that is looked at, and its cost.
+
+    Args:
+        ds: The dataset.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self.ds, self.block = ds, _block(ds)
+        lengths = {axis: part.stop - part.start for axis, part in self.block.items()}
+        self.block_cost = cost(ds, {"sample": 1, "time": 1, **lengths})
+        self.frame_cost = cost(ds, {"sample": 1, "time": 1})
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of one dataset, and what to call it."""
 
-    ds: xr.Dataset
+    source: Source
     place: int
     name: str
 
     def hashed(self, frame: int, block: dict[str, slice]) -> bytes | None:
         """The hash of all fields of a frame, or of a block; ``None`` where nothing varies in it."""
         digest, varies = blake2b(digest_size=16), False
-        for name in names(self.ds):
-            values = self.ds[name].isel({"sample": self.place, "time": frame, **block}).values
+        for name in names(self.source.ds):
+            variable = self.source.ds.variables[name]
+            values = variable.isel({"sample": self.place, "time": frame, **block}).values
             varies = varies or bool(np.ptp(values) != 0) or not block
             digest.update(np.ascontiguousarray(values.astype(np.float64)).tobytes())
         return digest.digest() if varies else None
@@ -132,8 +147,7 @@ class _Checked:
             return []
         found: dict[tuple[bytes | None, ...], list[Run]] = defaultdict(list)
         for run in runs:
-            needed = len(frames) * cost(run.ds, {"sample": 1, "time": 1})
-            if not self.budget.allows(needed):
+            if not self.budget.allows(len(frames) * run.source.frame_cost):
                 self.unsure = True
                 return [list(runs)]
             found[tuple(run.hashed(frame, {}) for frame in frames)].append(run)
@@ -142,15 +156,13 @@ class _Checked:
 
 def _ends(run: Run, budget: Budget) -> tuple[bytes, bytes] | None:
     """Hashes of the first and last frame, by a block of them, or whole where a block is flat."""
-    block = _block(run.ds)
-    lengths = {axis: part.stop - part.start for axis, part in block.items()}
-    found = []
+    source, found = run.source, []
     for frame in (0, -1):
-        if not budget.allows(cost(run.ds, {"sample": 1, "time": 1, **lengths})):
+        if not budget.allows(source.block_cost):
             return None
-        hashed = run.hashed(frame, block)
+        hashed = run.hashed(frame, source.block)
         if hashed is None:
-            if not budget.allows(cost(run.ds, {"sample": 1, "time": 1})):
+            if not budget.allows(source.frame_cost):
                 return None
             hashed = run.hashed(frame, {})
         assert hashed is not None  # a whole frame has a hash in any case
@@ -179,10 +191,10 @@ def _evenly(runs: Sequence[Run]) -> list[Run]:
 
 
 def _runs(reading: Reading, split: str) -> list[Run]:
-    ds, count = reading.ds, reading.ds.sizes["sample"]
+    source, count = Source(reading.ds), reading.ds.sizes["sample"]
     files = run_files(reading)
     called = [f"run {run} of {files[run]}" if files else f"run {run}" for run in range(count)]
-    return [Run(ds, run, f"{split} {called[run]}".strip()) for run in range(count)]
+    return [Run(source, run, f"{split} {called[run]}".strip()) for run in range(count)]
 
 
 def run_files(reading: Reading) -> list[str]:

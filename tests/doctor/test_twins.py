@@ -85,10 +85,14 @@ def test_copies_in_another_split_are_found(tmp_path: Path):
     seen = found(tmp_path)
     assert seen.splits == ("test",)
     assert seen.identical == (("run 2", "test run 0"),)
-    write(values[3:], tmp_path / "test" / "a.nc")
-    assert found(tmp_path).identical == ()
-    (tmp_path / "test" / "a.nc").write_bytes(b"")
-    assert list(found(tmp_path).unread) == ["test"]
+    apart = tmp_path / "apart"
+    write(values[:3], apart / "train" / "a.nc")
+    write(values[3:], apart / "test" / "a.nc")
+    assert found(apart).splits == ("test",)
+    assert found(apart).identical == ()
+    (apart / "valid").mkdir()
+    (apart / "valid" / "a.nc").write_bytes(b"")
+    assert list(found(apart).unread) == ["valid"]
 
 
 def test_how_many_were_compared_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
