@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
     mapping = stated_mapping(args)
     with progress("look", stays=False) as advance:
-        report = examine(args.path, mapping, advance, args.checkpoint, args.precision)
+        report = examine(args.path, mapping, advance, args.checkpoint, args.precision, advance)
     if args.save_mapping:
         _save(report.mapping, args.save_mapping)
     if args.json:

@@ -1,5 +1,6 @@
 """What a checkpoint makes of a dataset: fields, numbers, and what finetuning it takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class NumberReport:
         """Whether it leaves the range of training, both in float32 as the model holds them."""
         if self.trained is None:
             return False
-        low, high, least, most = np.float32([self.low, self.high, *self.trained])
+        low, high, least, most = np.array([self.low, self.high, *self.trained], np.float32)
         return bool(low < least or high > most)
 
 
@@ -54,6 +55,7 @@ class CheckpointReport:
         new: Fields that it has none for.
         resembles: By new field that evolves, the known one whose rows predict it best.
         units: By known field whose unit differs, the checkpoint's unit.
+        roles: By known field whose role differs, the checkpoint's role.
         numbers: Numbers of the equation.
         unfit: Why nothing can be trained, where that is so.
         cost: What finetuning will take; ``None`` where nothing can be trained on yet.
@@ -67,13 +69,18 @@ class CheckpointReport:
     new: tuple[str, ...]
     resembles: dict[str, str]
     units: dict[str, str]
+    roles: dict[str, str]
     numbers: tuple[NumberReport, ...]
     unfit: str
     cost: CostReport | None
 
 
 def examine_checkpoint(
-    checkpoint: str | Path, ds: xr.Dataset, precision: Precision, sound: bool
+    checkpoint: str | Path,
+    ds: xr.Dataset,
+    precision: Precision,
+    sound: bool,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> CheckpointReport:
     """Look at a dataset with the eyes of a checkpoint.
 
@@ -83,6 +90,7 @@ def examine_checkpoint(
             taken for walls where they are not told.
         precision: Precision of the finetuning.
         sound: Whether its values can be trained on, so that steps can be measured.
+        on_step: Called with the number of steps taken and of all.
 
     Raises:
         InputError: There is no such checkpoint.
@@ -98,7 +106,7 @@ def examine_checkpoint(
             numbers = _numbers(model, ds)
             trial = trial_of(ds, _axial(model)) if sound else None
             if trial is not None:
-                cost, resembles = measure(_axial(model), ds, trial, precision)
+                cost, resembles = measure(_axial(model), ds, trial, precision, on_step)
         except InputError as error:
             unfit = str(error)
     return CheckpointReport(
@@ -109,7 +117,8 @@ def examine_checkpoint(
         known=known,
         new=new,
         resembles=resembles,
-        units=_other_units(model, wanted),
+        units=_differing(model, wanted, "units", "1"),
+        roles=_differing(model, wanted, "role", "field"),
         numbers=numbers,
         unfit=unfit,
         cost=cost,
@@ -144,10 +153,11 @@ def _closed(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign_coords(walls)
 
 
-def _other_units(model: Surrogate, wanted: tuple[Field, ...]) -> dict[str, str]:
+def _differing(model: Surrogate, wanted: tuple[Field, ...], key: str, usual: str) -> dict[str, str]:
+    """What the checkpoint knows of fields that are otherwise here."""
     told = model.card.get("fields", {})
-    pairs = ((field, told[field.name].get("units", "1")) for field in wanted if field.name in told)
-    return {field.name: units for field, units in pairs if field.units != units}
+    pairs = [(f, told[f.name].get(key, usual)) for f in wanted if f.name in told]
+    return {f.name: known for f, known in pairs if f.attrs().get(key, usual) != known}
 
 
 def _numbers(model: Surrogate, ds: xr.Dataset) -> tuple[NumberReport, ...]:

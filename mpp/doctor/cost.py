@@ -9,6 +9,7 @@ import inspect
 import logging
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, nan, prod
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from mpp.batch import Batch
 from mpp.data.windows import IN_MEMORY_BYTES
 from mpp.doctor.layout import cost
 from mpp.doctor.report import Precision
@@ -36,6 +38,8 @@ POINTS = 128**2
 LEAST_POINTS = 16
 """Points along an axis that are kept in any case."""
 WINDOWS = 4
+DEFAULT_STEPS = 500
+"""Steps of a finetuning where nothing else is said."""
 HELD_OUT = 0.2
 """Share of the runs that a finetuning validates on."""
 
@@ -72,10 +76,21 @@ class CostReport:
     error: float
 
 
+class MeasuredModule(FinetuningModule):
+    """Finetuning without a schedule, of whose few steps the last is rolled out."""
+
+    def rolls_out(self, batch: Batch) -> bool:
+        return batch.frames > 2 and self.trainer.global_step == STEPS - 1
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer(self.model, self.lr, self.weight_decay)}
+
+
 class Stopwatch(L.Callback):
     """Times of the steps and of a validation batch, and which steps were rolled out."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_step: Callable[[int, int], None]) -> None:
+        self.on_step = on_step
         self.plain: list[float] = []
         self.rolled: list[float] = []
         self.validation: list[float] = []
@@ -90,6 +105,7 @@ class Stopwatch(L.Callback):
         seen = trainer.callback_metrics
         rolled = "rollout_loss" in seen and not self.rolled
         (self.rolled if rolled else self.plain).append(took)
+        self.on_step(len(self.rolled) + len(self.plain), STEPS)
         if len(self.plain) == 1 and not self.rolled:
             self.error = float(seen["loss"]) ** 0.5
 
@@ -146,7 +162,11 @@ def _sizes(ds: xr.Dataset, axes: tuple[str, ...]) -> list[tuple[str, int]]:
 
 
 def measure(
-    model: AxialTransformer, ds: xr.Dataset, trial: Trial, precision: Precision
+    model: AxialTransformer,
+    ds: xr.Dataset,
+    trial: Trial,
+    precision: Precision,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[CostReport, dict[str, str]]:
     """Take the steps with the module that finetuning uses.
 
@@ -155,6 +175,7 @@ def measure(
         ds: The whole dataset.
         trial: What `trial_of` made of it.
         precision: As the finetuning names it.
+        on_step: Called with the number of steps taken and of all.
 
     Returns:
         What it takes, and the known field that each new one starts from.
@@ -163,13 +184,12 @@ def measure(
         InputError: The windows cannot be trained on.
     """
     given = inspect.signature(finetune).parameters
-    steps, batch = int(given["max_steps"].default), int(given["batch_size"].default)
+    steps, batch = DEFAULT_STEPS, int(given["batch_size"].default)
     share = float(inspect.signature(FinetuningModule).parameters["rollouts"].default)
     frames = window_frames(model, [ds])
-    watch, memory = Stopwatch(), Memory()
+    watch, memory = Stopwatch(on_step), Memory()
     data = MixtureData([trial.ds], [trial.ds], frames, batch)
-    # One of the last two steps is rolled out, as every other one is near the end of a run.
-    module = FinetuningModule(copy.deepcopy(model), data, rollouts=2 / STEPS)
+    module = MeasuredModule(copy.deepcopy(model), data)
     _train(module, data, watch, precision)
     plain, rolled = watch.plain[-1], (watch.rolled or watch.plain)[-1]
     each = trial.scaled * ((1 - share / 2) * plain + share / 2 * rolled)

@@ -47,6 +47,7 @@ def examine(
     on_file: Callable[[int, int], None] = lambda done, total: None,
     checkpoint: str | Path | None = None,
     precision: Precision = "32-true",
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Look at files without reading more than a part of them, whatever their size.
 
@@ -56,6 +57,7 @@ def examine(
         on_file: Called with the number of files opened so far and of all files.
         checkpoint: Folder or name of a checkpoint to finetune; the cost of that is measured.
         precision: Precision of the training.
+        on_step: Called with the number of steps taken to measure a finetuning, and of all steps.
 
     Raises:
         InputError: They cannot be read, or their time and space axes cannot be told; or there is no
@@ -64,10 +66,10 @@ def examine(
     mapping = mapping or Mapping()
     reading = read(paths, mapping, on_file)
     report = _look(reading, paths, mapping, precision)
-    report = replace(report, findings=run_checks(report, CHECKS))
+    report = _with_entries(replace(report, findings=run_checks(report, CHECKS)))
     if checkpoint is None:
         return report
-    report = replace(report, checkpoint=_prospects(reading.ds, report, checkpoint))
+    report = replace(report, checkpoint=_prospects(reading.ds, report, checkpoint, on_step))
     return replace(report, findings=report.findings + run_checks(report, checkpoint_checks()))
 
 
@@ -108,12 +110,25 @@ def _look(reading: Reading, paths: Paths, mapping: Mapping, precision: Precision
     )
 
 
-def _prospects(ds: xr.Dataset, report: Report, checkpoint: str | Path) -> "CheckpointReport":
+def _with_entries(report: Report) -> Report:
+    """The report with what may solve its problems as comments in the mapping, to be taken or not.
+
+    A file in the schema whose problems a mapping may solve needs one as well.
+    """
+    entries = {f.entry: f"# {f.entry}  # for: {f.check}\n" for f in report.findings if f.entry}
+    grave = any(f.entry for f in report.findings if f.level == "problem")
+    mapping = report.mapping + "".join(entries.values())
+    return replace(report, mapping=mapping, needs_mapping=report.needs_mapping or grave)
+
+
+def _prospects(
+    ds: xr.Dataset, report: Report, checkpoint: str | Path, on_step: Callable[[int, int], None]
+) -> "CheckpointReport":
     from mpp.doctor.checkpoint import examine_checkpoint
 
     solved = ("boundary",)  # a mapping is all that these need, and cost does not depend on it
     sound = not any(f.level == "problem" and f.check not in solved for f in report.findings)
-    return examine_checkpoint(checkpoint, ds, report.precision, sound)
+    return examine_checkpoint(checkpoint, ds, report.precision, sound, on_step)
 
 
 def _violations(ds: xr.Dataset) -> list[Violation]:

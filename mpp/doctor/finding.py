@@ -16,12 +16,14 @@ class Finding:
         text: What was found, and where.
         todo: What to do about it; empty where there is nothing to do.
         check: Name of the check, filled in by `mpp.doctor.checks`.
+        entry: Line of a mapping that may solve it.
     """
 
     level: Level
     text: str
     todo: str = ""
     check: str = ""
+    entry: str = ""
 
     def __str__(self) -> str:
         return f"{self.text}; {self.todo}" if self.todo else self.text
@@ -32,11 +34,11 @@ def note(text: str, todo: str = "") -> Finding:
     return Finding("note", text, todo)
 
 
-def warning(text: str, todo: str = "") -> Finding:
+def warning(text: str, todo: str = "", entry: str = "") -> Finding:
     """Something to be looked at before training."""
-    return Finding("warning", text, todo)
+    return Finding("warning", text, todo, entry=entry)
 
 
-def problem(text: str, todo: str = "") -> Finding:
+def problem(text: str, todo: str = "", entry: str = "") -> Finding:
     """Something that keeps the files from training."""
-    return Finding("problem", text, todo)
+    return Finding("problem", text, todo, entry=entry)

@@ -63,9 +63,11 @@ def render(report: Report, console: Console) -> None:
 
 def next_command(report: Report) -> str:
     """What to type next."""
-    if not report.verdict or report.needs_mapping:
-        return convert_command(report)
     paths = " ".join(shlex.quote(path) for path in report.paths)
+    if report.needs_mapping:
+        return convert_command(report)
+    if not report.verdict:
+        return f"mpp doctor {paths}"
     checkpoint = shlex.quote(report.checkpoint.name) if report.checkpoint else "mpp-mini"
     half = " --precision bf16-mixed" if report.precision == "bf16-mixed" else ""
     return f"mpp finetune --checkpoint {checkpoint} --data {paths} --out finetuned{half}"

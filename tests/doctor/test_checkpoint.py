@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mpp.cli import finetune as finetune_command
 from mpp.doctor import cost
 from mpp.doctor.checks.table import checkpoint_checks
 from mpp.doctor.examine import examine
@@ -76,8 +77,8 @@ def test_three_steps_are_taken_one_of_them_rolled_out(
     watches = []
 
     class Kept(cost.Stopwatch):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, on_step) -> None:
+            super().__init__(on_step)
             watches.append(self)
 
     monkeypatch.setattr(cost, "Stopwatch", Kept)
@@ -119,6 +120,11 @@ def test_what_does_not_fit_is_a_problem(tmp_path: Path, checkpoint: Path):
     example(frames=2).to_netcdf(tmp_path / "short.nc", engine="netcdf4")
     report = examine(tmp_path / "short.nc", checkpoint=checkpoint)
     assert "it needs 3 frames and the runs have 2" in report.problems[-1]
+
+
+def test_the_steps_that_are_told_are_those_of_the_command():
+    words = " ".join(finetune_command.parser().format_help().split())
+    assert f"steps (default {cost.DEFAULT_STEPS}" in words
 
 
 def test_nothing_is_trained_on_broken_values(tmp_path: Path, checkpoint: Path):

@@ -81,6 +81,22 @@ def test_a_missing_boundary_is_a_problem_that_the_printed_mapping_solves(tmp_pat
     assert open_dataset(path, mapping=mapping).sizes["x"] == POINTS
 
 
+def test_what_may_solve_a_problem_stands_in_the_mapping_as_a_comment(tmp_path: Path):
+    ds = example(frames=9)
+    ds = ds.assign_coords(time=ds["time"].copy(data=np.arange(9.0) ** 1.5))
+    ds["tracer"].values[:, :, 2, 2] = np.nan
+    ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    report = examine(tmp_path / "a.nc")
+    assert report.needs_mapping
+    lines = [line for line in report.mapping.splitlines() if line.startswith("#")]
+    assert lines == [
+        "# missing: mask  # for: missing values",
+        "# even: [time]  # for: time step",
+    ]
+    assert yaml.safe_load(lines[1].removeprefix("# ")) == {"even": ["time"]}
+    assert Mapping.from_dict(yaml.safe_load(report.mapping)).boundary["x"] == "periodic"
+
+
 def test_a_boundary_that_the_fields_contradict_is_a_warning(tmp_path: Path):
     report = examine(jet(tmp_path), Mapping(boundary="periodic"))
     assert report.verdict

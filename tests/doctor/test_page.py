@@ -50,7 +50,7 @@ def test_it_fits(hard: Report, width: int):
     text = "\n".join(lines)
     assert max(len(line) for line in lines if not line.startswith("Next")) <= width
     assert len(lines) < 70
-    for word in ("[bold]", "uneven", "missing", "resample", "missing: mask", "boundary:", "✗"):
+    for word in ("[bold]", "uneven", "missing", "even: [time]", "missing: mask", "boundary:", "✗"):
         assert word in text
     assert "It will not train yet." in text
     assert "It will train" not in text

@@ -54,7 +54,8 @@ def time_step(report: Report) -> Iterator[Finding]:
     if not time.even and time.shortest > 0:
         yield problem(
             f"time steps differ, from {time.shortest:.4g} to {time.longest:.4g}",
-            "bring the frames to equal steps with `resample` in the mapping",
+            "`even: [time]` in the mapping interpolates to equal steps",
+            "even: [time]",
         )
 
 
@@ -80,7 +81,8 @@ def grid(report: Report) -> Iterator[Finding]:
             yield warning(
                 f"{axis.name} has points from {axis.shortest:.4g} to {axis.longest:.4g} apart, and "
                 "models take grids for even",
-                "bring it to an even axis with `regrid` in the mapping",
+                f"`even: [{axis.name}]` in the mapping interpolates to an even axis",
+                f"even: [{axis.name}]",
             )
 
 
@@ -88,7 +90,5 @@ def unread_variables(report: Report) -> Iterator[Finding]:
     """Variables with further dims, of which one place could be chosen."""
     for name, why in report.left_out.items():
         if "not those of the fields" in why:
-            yield note(
-                f"{name} is left out: {why}",
-                "if it has levels or the like, choose one with `select` in the mapping",
-            )
+            told = "" if "select" in why else "`select: {dim: 0}` in the mapping reads one point"
+            yield note(f"{name} is left out: {why}", told)

@@ -38,7 +38,9 @@ def known_fields(report: Report) -> Iterator[Finding]:
     for name, units in found.units.items():
         here = next((field.units for field in report.fields if field.name == name), "1")
         yield note(f"{name} is in {here} here and in {units} in {found.name}; scales adapt to that")
-    if not found.new and not found.units:
+    for name, role in found.roles.items():
+        yield note(f"{name} was a {role} in the training of {found.name}, and is none here")
+    if not found.new and not found.units and not found.roles:
         yield Finding("ok", f"{found.name} knows every field")
 
 
@@ -72,8 +74,8 @@ def cost(report: Report) -> Iterator[Finding]:
         else ""
     )
     text = (
-        f"{found.steps} steps take about {_time(found.seconds)} and {size(found.memory)} on "
-        f"{found.device}{scaled}"
+        f"{found.steps} steps, validated every so often, take about {_time(found.seconds)} and "
+        f"{size(found.memory)} beside the program itself, on {found.device}{scaled}"
     )
     if found.memory > 0.9 * found.available > 0:
         yield warning(f"{text}; it has {size(found.available)}", "train on a coarser grid")

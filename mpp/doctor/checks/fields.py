@@ -41,10 +41,11 @@ def missing(report: Report) -> Iterator[Finding]:
             continue
         same = field.gaps >= 0.99 * field.missing
         where = "at the same points in every frame read" if same else "at points that change"
-        what = "`missing: mask`" if same else "`missing: fill`"
+        entry = "missing: mask" if same else "missing: nearest"
         yield problem(
             f"{field.name}: {field.missing:.2%} of the values read are NaN or infinite, {where}",
-            f"state {what} in the mapping, or give a variable with role mask that is 0 there",
+            f"state `{entry}` in the mapping, or give a variable with role mask that is 0 there",
+            entry,
         )
 
 
