@@ -94,7 +94,7 @@ def _look(reading: Reading, paths: Paths, mapping: Mapping, precision: Precision
         time=_time(reading),
         axes=axes,
         fields=tuple(examine_field(reading, field, frames) for field in fields(ds)),
-        masks=_masks(ds, frames),
+        masks=_masks(ds, frames, places.part),
         others=_others(ds),
         left_out=reading.plan.left_out,
         nbytes=sum(ds[name].nbytes for name in names(ds)),
@@ -176,11 +176,13 @@ def _time(reading: Reading) -> TimeReport:
     )
 
 
-def _masks(ds: xr.Dataset, frames: tuple[Frames, ...]) -> tuple[MaskReport, ...]:
-    """The share of the points that each mask lets count, in the runs that were read."""
+def _masks(
+    ds: xr.Dataset, frames: tuple[Frames, ...], part: dict[str, slice]
+) -> tuple[MaskReport, ...]:
+    """The share of the points that each mask lets count, in what was read of the runs."""
     found = []
     for name in names(ds, "mask"):
-        maps = [inside(ds[[name]], each.run, {}) for each in frames]
+        maps = [inside(ds[[name]], each.run, part) for each in frames]
         shares = [float(each.mean()) for each in maps if each is not None]
         if shares:
             found.append(MaskReport(name, sum(shares) / len(shares)))

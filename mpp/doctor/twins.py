@@ -100,6 +100,8 @@ class Run:
 def find_twins(reading: Reading, paths: Paths, mapping: Mapping) -> Twins:
     """Compare the runs of a dataset, and of its other splits where it lies in folders of them."""
     others, unread = _other_splits(reading, paths, mapping)
+    if not names(reading.ds):
+        return Twins(unread=unread)
     here = _runs(reading, "")
     every = [*here, *(run for runs in others.values() for run in runs)]
     budget = Budget()

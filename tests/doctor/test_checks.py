@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from mpp.data.mapping import Mapping
-from mpp.data.windows import STILL
+from mpp.data.windows import IN_MEMORY_BYTES, STILL
 from mpp.doctor import sampled, storage
 from mpp.doctor.checks import fields as field_checks
 from mpp.doctor.checks.table import CHECKS
@@ -245,7 +245,27 @@ def test_a_file_of_netcdf4_with_marks_for_missing_values(tmp_path: Path):
     assert [f.text.split(":")[0] for f in said(report, "missing values")] == ["m"]
 
 
+@pytest.mark.parametrize("kind", ["zarr", "NETCDF3_64BIT", "h5netcdf"])
+def test_every_format_is_looked_at(tmp_path: Path, kind: str):
+    if kind == "zarr":
+        path = tmp_path / "waves.zarr"
+        sound().to_zarr(path, zarr_format=3, consolidated=False)
+    elif kind == "h5netcdf":
+        path = tmp_path / "waves.nc"
+        sound().to_netcdf(path, engine="h5netcdf")
+    else:
+        path = tmp_path / "waves.nc"
+        sound().to_netcdf(path, engine="netcdf4", format=kind)
+    report = examine(path)
+    assert [str(f) for f in report.findings if f.level != "ok"] == []
+    tracer = next(field for field in report.fields if field.name == "tracer")
+    # A sine and half a cosine, the one with the other's variance four times.
+    assert tracer.spread == pytest.approx(np.sqrt(0.5 + 0.125), rel=0.02)
+    assert tracer.rms == pytest.approx(np.sqrt(9 + 0.5 + 0.125), rel=0.01)
+    assert report.storage.windows_per_second > 0
+
+
 def test_what_training_counts_as_still_is_what_the_check_says():
     assert field_checks.STILL == STILL
-    assert storage.IN_MEMORY_BYTES == __import__("mpp.data.windows", fromlist=["x"]).IN_MEMORY_BYTES
+    assert storage.IN_MEMORY_BYTES == IN_MEMORY_BYTES
     assert field_checks.RESOLVED["float32"] == np.finfo(np.float32).eps
