@@ -167,11 +167,16 @@ def _field_row(field: FieldReport) -> list[str]:
         escape(field.source),
         escape(field.units),
         escape(field.vector),
-        f"{field.low:.4g}",
-        f"{field.high:.4g}",
+        *_apart(field.low, field.high),
         missing,
         f"{field.change:.2%}" if field.change == field.change else "-",
     ]
+
+
+def _apart(low: float, high: float) -> tuple[str, str]:
+    """Both ends with as many digits as it takes to tell them apart."""
+    digits = next((n for n in (4, 6, 8) if f"{low:.{n}g}" != f"{high:.{n}g}"), 4)
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"
 
 
 def _caption(report: Report, wide: bool) -> str:

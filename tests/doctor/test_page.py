@@ -56,6 +56,15 @@ def test_it_fits(hard: Report, width: int):
     assert "It will train" not in text
 
 
+def test_ends_of_a_range_are_told_apart(hard: Report):
+    field = replace(hard.fields[0], low=100000.25, high=100003.5)
+    lines = page(replace(hard, fields=(field,)), 120)
+    assert [line for line in lines if "100000" in line and "100004" in line]
+    lines = page(replace(hard, fields=(replace(field, low=3.0, high=3.0),)), 120)
+    row = next(line for line in lines if " 0.60% " in line)
+    assert row.split()[-4:-2] == ["3", "3"]
+
+
 def test_every_finding_is_on_it(hard: Report):
     flat = " ".join(" ".join(page(hard, 120)).split())
     for finding in hard.findings:

@@ -35,9 +35,10 @@ def known_fields(report: Report) -> Iterator[Finding]:
             f"new to {found.name}: {', '.join(told)}",
             "rename a field that it knows by another name, with `names` in the mapping",
         )
-    for name, units in found.units.items():
-        here = next((field.units for field in report.fields if field.name == name), "1")
-        yield note(f"{name} is in {here} here and in {units} in {found.name}; scales adapt to that")
+    here = {field.name: field.units for field in report.fields}
+    units = [f"{name} in {here.get(name, '1')}, not {old}" for name, old in found.units.items()]
+    if units:
+        yield note(f"other units than in {found.name}: {'; '.join(units)}", "scales adapt to them")
     for name, role in found.roles.items():
         yield note(f"{name} was a {role} in the training of {found.name}, and is none here")
     if not found.new and not found.units and not found.roles:

@@ -26,9 +26,9 @@ def twins(report: Report) -> Iterator[Finding]:
     doubt = " in the part of them that was compared" if found.unsure else ""
     for group in found.identical[:SHOWN]:
         yield warning(
-            f"{_together(group)} are the same{doubt}", "leave all but one out, or the held-out "
-            "runs are in the training as well"
-        )  # fmt: skip
+            f"{_together(group)} are the same{doubt}",
+            "leave all but one out, by `select` in the mapping, or what is held out is trained on",
+        )
     for group in found.same_start[:SHOWN]:
         yield note(
             f"{_together(group)} start from the same frame{doubt}",
