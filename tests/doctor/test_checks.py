@@ -102,8 +102,9 @@ def times(values: np.ndarray) -> xr.Dataset:
     return sound().assign_coords(time=coordinate(values, "time", "s"))
 
 
-def uneven_grid() -> xr.Dataset:
-    return sound().assign_coords(x=coordinate(np.arange(ALONG_X) ** 1.2, "x", "m", "periodic"))
+def uneven_grid(boundary: str) -> xr.Dataset:
+    positions = np.arange(ALONG_X) ** 1.2
+    return sound().assign_coords(x=coordinate(positions, "x", "m", boundary))
 
 
 def repeated() -> xr.Dataset:
@@ -157,7 +158,8 @@ FAULTS: list[tuple[str, str, str, Callable[[], xr.Dataset]]] = [
     ("time step", "warning", "time has no coordinate", lambda: numbered("time")),
     ("frames", "problem", "only one frame", lambda: sound().isel(time=[3])),
     ("frames", "warning", "windows of 9", lambda: sound().isel(time=slice(0, 8))),
-    ("grid", "warning", "even: [x]", uneven_grid),
+    ("grid", "warning", "even: {x: {period: ", lambda: uneven_grid("periodic")),
+    ("grid", "warning", "even: [x]", lambda: uneven_grid("wall")),
     ("grid", "warning", "x has no coordinate", lambda: numbered("x")),
     ("fill values", "warning", "-9999", lambda: with_points(-9999.0, *EVERY)),
     ("constant fields", "warning", "tracer is constant", lambda: with_tracer(3.0)),

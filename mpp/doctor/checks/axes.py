@@ -78,11 +78,16 @@ def grid(report: Report) -> Iterator[Finding]:
         if axis.numbered:
             yield warning(f"{axis.name} has no coordinate; its points are numbered from 0")
         if not axis.even and axis.shortest > 0:
+            length = axis.high - axis.low + axis.spacing
+            stated = f"{{{axis.name}: {{period: {length:.8g}}}}}"
+            periodic = axis.boundary == "periodic"
+            entry = f"even: {stated}" if periodic else f"even: [{axis.name}]"
+            check = ", with the length of the period" if periodic else ""
             yield warning(
                 f"{axis.name} has points from {axis.shortest:.4g} to {axis.longest:.4g} apart, and "
                 "models take grids for even",
-                f"`even: [{axis.name}]` in the mapping interpolates to an even axis",
-                f"even: [{axis.name}]",
+                f"`{entry}` in the mapping interpolates to an even axis{check}",
+                entry,
             )
 
 
