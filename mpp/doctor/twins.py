@@ -1,7 +1,8 @@
 """Runs that appear twice: by the hash of their first and last frame, in this and other splits.
 
-A block of the first and of the last frame is hashed for as many runs as can be read within the
-bounds. Runs whose blocks agree are compared over the whole frames, as far as the bounds let them.
+A block of a field of the first and of the last frame is hashed for as many runs as can be read
+within the bounds. Runs whose blocks agree are compared over the whole frames, as far as the bounds
+let them.
 """
 
 import time
@@ -87,13 +88,18 @@ class Run:
     name: str
 
     def hashed(self, frame: int, block: dict[str, slice]) -> bytes | None:
-        """The hash of all fields of a frame, or of a block; ``None`` where nothing varies in it."""
+        """The hash of all fields of a frame; of a block, up to the first field that varies in it.
+
+        ``None`` where none varies in the block.
+        """
         digest, varies = blake2b(digest_size=16), False
         for name in names(self.source.ds):
             variable = self.source.ds.variables[name]
             values = variable.isel({"sample": self.place, "time": frame, **block}).values
             varies = varies or bool(np.ptp(values) != 0) or not block
             digest.update(np.ascontiguousarray(values.astype(np.float64)).tobytes())
+            if varies and block:
+                break
         return digest.digest() if varies else None
 
 

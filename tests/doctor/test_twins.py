@@ -55,6 +55,14 @@ def test_runs_that_differ_are_told_apart(tmp_path: Path):
         twins.BLOCK = block
 
 
+def test_runs_that_share_one_field_are_told_apart(tmp_path: Path):
+    shared = dataset(np.broadcast_to(runs(1), (3, FRAMES, POINTS, POINTS)))
+    ds = shared.assign(height=(DIMS, runs(3, seed=1)))
+    ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    seen = found(tmp_path / "a.nc")
+    assert (seen.identical, seen.same_start) == ((), ())
+
+
 def test_copies_and_common_starts_are_found(tmp_path: Path):
     values = runs(6)
     values[4] = values[1]
