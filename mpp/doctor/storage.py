@@ -6,7 +6,8 @@ from math import nan, prod
 
 import xarray as xr
 
-from mpp.doctor.layout import cost, stored
+from mpp.data.convert import CHUNK_BYTES
+from mpp.doctor.layout import Stored, cost, stored
 from mpp.doctor.sampled import spread
 from mpp.schema import names, space_axes
 
@@ -33,6 +34,7 @@ class StorageReport:
         window: Frames in a window.
         window_bytes: Size of a window.
         overhead: Bytes that must be read for a window over its size, 1 at best.
+        converted: The same in chunks as ``mpp convert`` writes them.
         windows_per_second: Measured; ``nan`` where it was not.
         measured: Windows that were read for it.
         frames: Frames of each that were read, less than a window has where frames are large.
@@ -46,6 +48,7 @@ class StorageReport:
     window: int
     window_bytes: int
     overhead: float
+    converted: float
     windows_per_second: float
     measured: int
     frames: int
@@ -66,6 +69,7 @@ def examine_storage(ds: xr.Dataset) -> StorageReport:
         window=window,
         window_bytes=size,
         overhead=cost(ds, {"sample": 1, "time": window}) / max(1, size),
+        converted=_converted(ds, window) / max(1, size),
         windows_per_second=rate,
         measured=measured,
         frames=frames,
@@ -76,6 +80,14 @@ def examine_storage(ds: xr.Dataset) -> StorageReport:
 def _bytes(ds: xr.Dataset, frames: int) -> int:
     space = prod(ds.sizes[axis] for axis in space_axes(ds))
     return sum(ds[name].dtype.itemsize * frames * space for name in names(ds))
+
+
+def _converted(ds: xr.Dataset, window: int) -> int:
+    """Bytes read for a window from what ``mpp convert`` makes of the dataset."""
+    shape = tuple(ds.sizes[axis] for axis in space_axes(ds))
+    frames = min(ds.sizes["time"], max(1, CHUNK_BYTES // (4 * prod(shape))))
+    made = Stored(("time", *space_axes(ds)), (ds.sizes["time"], *shape), (frames, *shape), 4)
+    return len(names(ds)) * made.touched({"time": window})
 
 
 def _measure(ds: xr.Dataset, window: int) -> tuple[float, int, int]:

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 import zarr
 
+from mpp.data.convert import convert
 from mpp.data.mapping import Mapping
 from mpp.data.open import read
 from mpp.doctor import sampled, storage, twins
@@ -105,6 +106,8 @@ def test_chunks_across_runs_are_told_where_data_is_large(
     (told,) = [f for f in across.findings if f.check == "storage"]
     # A window of 17 of 32 frames of one run of six, and every chunk is needed for it.
     assert across.storage.overhead == pytest.approx(6 * 32 / 17)
+    # Converted, a run of 48 KiB is one chunk.
+    assert across.storage.converted == pytest.approx(32 / 17)
     assert told.level == "warning"
     assert "chunks of 6×32×4×4" in told.text
     assert "mpp convert" in told.todo
@@ -113,6 +116,14 @@ def test_chunks_across_runs_are_told_where_data_is_large(
     assert frames.storage.overhead == 1
     assert told.level == "ok"
     assert frames.storage.windows_per_second > 0
+
+
+@pytest.mark.parametrize("ending", [".nc", ".zarr"])
+def test_what_converting_brings_is_what_it_brought(tmp_path: Path, ending: str):
+    mapping = Mapping(boundary="periodic")
+    path = hdf5(tmp_path / "a.nc", (6, 32, 4, 4))
+    made = convert(path, tmp_path / f"out{ending}", mapping)
+    assert examine(made).storage.overhead == pytest.approx(examine(path, mapping).storage.converted)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux counts the bytes that a process reads")
