@@ -1,0 +1,1 @@
+"""Checks: each a small function from a report without findings to findings."""
