@@ -47,8 +47,8 @@ def add_what(group: argparse._ArgumentGroup) -> None:
 
     add = group.add_argument
     add("--mode", choices=MODES, default="full",
-        help="everything; both ends; adapters of the blocks; the ends, then everything "
-        "(default full)")  # fmt: skip
+        help="full: everything; head: both ends of the model; lora: small adapters of its blocks; "
+        "gradual: the ends, then everything (default full)")  # fmt: skip
     add("--rank", type=int, default=RANK, metavar="R",
         help=f"rank of the adapters of lora (default {RANK})")  # fmt: skip
     add("--head-share", type=float, default=HEAD_SHARE, metavar="S",
@@ -74,7 +74,7 @@ def add_how(group: argparse._ArgumentGroup) -> None:
     add("--lr", type=float, metavar="R", help=f"learning rate (default {rates})")
     add("--batch-size", type=int, default=2, metavar="B", help="windows in a batch (default 2)")
     add("--unroll", type=int, metavar="K",
-        help="steps of a rollout on the model's own frames (default: half a window)")  # fmt: skip
+        help="steps of a rollout on its own frames (default: half a window)")  # fmt: skip
     add("--unroll-share", type=float, default=0.2, metavar="S",
         help="share of the run, at its end, in which every other batch is rolled out "
         "(default 0.2)")  # fmt: skip

@@ -113,7 +113,7 @@ def adapters(model: AxialTransformer) -> dict[str, Tensor]:
     """What was trained of an adapted model: both factors by matrix, and new rows by table."""
     found = {}
     for name, linear in matrices(model):
-        low = linear.parametrizations.weight[0]  # type: ignore[union-attr]
+        low: LowRank = linear.parametrizations.weight[0]  # type: ignore[union-attr, assignment]
         found |= {f"{name}.up": low.up.detach(), f"{name}.down": low.down.detach()}
     for name, owner, table in tables(model):
         if parametrize.is_parametrized(owner, table):
