@@ -33,9 +33,9 @@ def learning_curves(
     """Draw a score against the number of training runs: a row a field, a column a lead time.
 
     Lines are means over seeds, bands reach from the best seed to the worst, dots are single
-    trainings. A dotted line leads from scratch at its largest size to where the curve of the first
-    other arm reaches the same error. Sizes with negative transfer are crossed. Persistence is
-    dashed and grey. A triangle at the top stands for a training that diverged.
+    trainings. Where one arm stands beside scratch, a dotted line leads from scratch at its largest
+    size to where the other curve reaches the same error. Sizes with negative transfer are crossed.
+    Persistence is dashed and grey. A triangle at the top stands for a training that diverged.
 
     Args:
         ds: A system's result, as `mpp.transfer` gives it.
@@ -100,7 +100,8 @@ def _panel(axes: Axes, parts: Sequence[Comparison]) -> None:
                 np.array(part.sizes)[places], part.means[0][places], "x", color="black",
                 markersize=8, mew=1.6, zorder=5, label="negative transfer",
             )  # fmt: skip
-    _gain(axes, first)
+    if len(parts) == 1:
+        _gain(axes, first)
     axes.xaxis.set_major_locator(FixedLocator(list(first.sizes)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
