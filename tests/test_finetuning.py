@@ -176,6 +176,28 @@ def test_the_best_weights_are_kept_not_the_last(model, tmp_path, monkeypatch):
     assert score(tuned, ds) == pytest.approx(min(seen), rel=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["full", "head", "lora", "gradual"])
+def test_a_resumed_run_ends_as_one_that_was_not_disturbed(model, tmp_path, mode, monkeypatch):
+    ds = runs(tracer="height", diffusivity="viscosity")
+    options = {"max_steps": 6, "batch_size": 4, "validate_every": 2, "mode": mode, "unroll": 2}
+    whole = finetune(model, ds, tmp_path / "whole", **options)
+    start = FinetuningModule.on_train_batch_start
+
+    def stop(self, *args):
+        if self.steps == 3:
+            raise KeyboardInterrupt
+        start(self, *args)
+
+    monkeypatch.setattr(FinetuningModule, "on_train_batch_start", stop)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(model, ds, tmp_path / "broken", **options)
+    monkeypatch.undo()
+    resumed = finetune(model, ds, tmp_path / "broken", resume=True, **options)
+    found = resumed.state_dict()
+    assert found.keys() == whole.state_dict().keys()
+    assert all(torch.equal(found[name], value) for name, value in whole.state_dict().items())
+
+
 @pytest.mark.parametrize(("unroll", "frames"), [(None, 6), (2, 6), (4, 7), (6, 7)])
 def test_windows_are_long_enough_for_the_rollout(model, unroll, frames):
     # Twice the history of three; at most all frames of a run but the last, which is a target.
