@@ -94,6 +94,7 @@ def demo(out: Path, datasets: Path, checkpoint: str, plan: Plan, bar: Bar) -> xr
             max_steps=plan.steps,
             lr=RATE,
             seed=plan.seed,
+            patience=1.0,  # both train for as many steps
             task=f"train {name}",
         )
         save(models[name], out / name)

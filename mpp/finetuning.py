@@ -2,20 +2,30 @@
 
 import copy
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import xarray as xr
 
+from mpp.adapters import save_adapter
 from mpp.data.splits import split_runs
 from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
+from mpp.model.lora import merge
 from mpp.model.surrogate import Surrogate
 from mpp.train.calibrate import calibrate
-from mpp.train.datamodule import MixtureData, window_frames
+from mpp.train.datamodule import MixtureData, vocabulary, window_frames
+from mpp.train.donors import ZERO, grow_from
 from mpp.train.finetune import FinetuningModule
 from mpp.train.fit import Precision, fit
+from mpp.train.modes import HEAD_SHARE, PATIENCE, RANK, STEPS, Mode
 from mpp.units import in_units
+
+HELD_OUT = 0.2
+"""Share of the runs, or of the one run, that only chooses weights."""
+ADAPTER = "adapter.safetensors"
 
 
 def finetune(
@@ -23,8 +33,8 @@ def finetune(
     ds: xr.Dataset,
     out: str | Path | None = None,
     validation: xr.Dataset | None = None,
-    max_steps: int = 500,
-    lr: float = 2e-3,
+    max_steps: int | None = None,
+    lr: float | None = None,
     weight_decay: float = 0.01,
     batch_size: int = 2,
     seed: int = 0,
@@ -33,20 +43,29 @@ def finetune(
     validate_every: int = 25,
     resume: bool = False,
     task: str = "finetune",
+    mode: Mode = "full",
+    rank: int = RANK,
+    head_share: float = HEAD_SHARE,
+    donors: Mapping[str, str] | None = None,
+    max_minutes: float | None = None,
+    patience: float = PATIENCE,
+    rollouts: float = 0.2,
+    unroll: int | None = None,
 ) -> AxialTransformer:
     """Adapt a copy of a model to the runs of one system; the model given stays as it is.
 
     Fields that the model does not know are added, each starting from the known field whose rows
-    predict it best before any training.
+    predict it best before any training, unless you name another.
 
     Args:
         model: A model of this package, as `mpp.load` returns it.
         ds: Runs of one system, in the schema.
-        out: Folder for metrics and checkpoints; a temporary one when left out.
+        out: Folder for metrics and checkpoints; a temporary one when left out. Mode ``lora`` also
+            leaves ``adapter.safetensors`` there.
         validation: Runs to choose the best weights on; when left out, one run in five of ``ds``
             is held out, or the last part of the run where there is only one.
-        max_steps: Optimizer steps.
-        lr: Level of the learning rate.
+        max_steps: Optimizer steps; 500 when left out, no limit when minutes are given instead.
+        lr: Level of the learning rate; that of the mode (`mpp.train.modes.RATES`) when left out.
         weight_decay: Decoupled weight decay of the matrices.
         batch_size: Windows in a batch.
         seed: Fixes the split and the order of the batches.
@@ -55,12 +74,23 @@ def finetune(
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``.
         task: What the progress bar calls it.
+        mode: What trains: ``full`` everything; ``head`` both ends of the model and what has a row
+            by name; ``lora`` adapters of the matrices of every block, and the rows of new fields
+            and numbers; ``gradual`` first ``head``, then everything.
+        rank: Rank of the adapters.
+        head_share: Share of the run in which ``gradual`` trains the head alone.
+        donors: For a new field, the old one whose rows it starts from, or ``zero``.
+        max_minutes: Minutes of training; the learning rate reaches its end with them.
+        patience: Share of the run without a better validation after which it ends; 1 for never.
+        rollouts: Share of the run, at its end, in which every other batch is a rollout.
+        unroll: Steps of such a rollout on the model's own frames, windows being made longer where
+            they must; half of a window when left out.
 
     Returns:
         The adapted model with the best weights by validation, its card filled in.
 
     Raises:
-        InputError: The dataset cannot be used, or has too few runs or frames.
+        InputError: The dataset cannot be used, has too few runs or frames, or an option is wrong.
 
     Example:
         >>> tuned = mpp.finetune(mpp.load("checkpoint"), ds, max_steps=300)  # doctest: +SKIP
@@ -70,43 +100,107 @@ def finetune(
             f"finetuning is for AxialTransformer, the default model; got {type(model).__name__}"
         )
     require_at_least(0, seed=seed)
+    if max_steps is None and max_minutes is None:
+        max_steps = STEPS
     L.seed_everything(seed, verbose=False)
     if validation is None:
-        ds, validation = split_runs(ds, 0.2, seed, frames=model.history + 1)
+        ds, validation = hold_out(model, ds, seed)
     ds, validation = (in_units(part, model.number_units) for part in (ds, validation))
-    frames = window_frames(model, [ds, validation])
+    frames = rolled_frames(model, [ds, validation], unroll if rollouts else None)
     data = MixtureData([ds], [validation], frames, batch_size, None, seed, workers)
-    module = FinetuningModule(copy.deepcopy(model), data, lr, weight_decay)
+    module = FinetuningModule(
+        copy.deepcopy(model), data, lr, weight_decay, rollouts=rollouts, unroll=unroll,
+        mode=mode, rank=rank, head_share=head_share, donors=donors,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out) if out is not None else Path(scratch)
-        fit(
-            module,
-            data,
-            folder,
-            max_steps,
-            task,
-            precision,
-            validate_every=validate_every,
-            resume=resume,
-            keep_best=True,
+        budget = fit(
+            module, data, folder, max_steps, task, precision, validate_every=validate_every,
+            resume=resume, keep_best=True, max_minutes=max_minutes, patience=patience,
+        )  # fmt: skip
+    tuned = module.model.eval()
+    recipe = {
+        "mode": mode,
+        "steps": module.steps,
+        "minutes": round(budget.seconds / 60, 3),
+        "ended_by": budget.ended,
+        "trained_parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
+        "lr": module.lr,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    card = fill_in(model, tuned, data) | {"donors": module.donors, "finetuning": recipe}
+    if mode == "lora" and out is not None:
+        save_adapter(tuned, model, rank, card, Path(out) / ADAPTER)
+    merge(tuned)
+    tuned.card = card
+    return tuned.requires_grad_(True).eval()
+
+
+def hold_out(model: Surrogate, ds: xr.Dataset, seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
+    """The runs to train on, and those that only choose weights, as `finetune` splits them.
+
+    Raises:
+        InputError: A single run that is too short, or a negative seed.
+    """
+    require_at_least(0, seed=seed)
+    return split_runs(ds, HELD_OUT, seed, frames=model.history + 1)
+
+
+def untuned(model: AxialTransformer, ds: xr.Dataset, donors: Mapping[str, str]) -> AxialTransformer:
+    """What finetuning starts from: the model itself, or a copy with rows for what is new in data.
+
+    Static maps, a mask and numbers of the equation that are new are not looked at.
+
+    Args:
+        model: The model before finetuning.
+        ds: The data.
+        donors: What the rows of new fields start from, as the tuned model's card tells.
+    """
+    fields = vocabulary([ds])
+    new = [field for field in fields if field.name not in model.names]
+    if not new:
+        return model
+    silent = {field.name: ZERO for field in new if field.role != "field"}
+    grown = copy.deepcopy(model)
+    grow_from(grown, [field.name for field in fields], silent | dict(donors))
+    grown.set_scales(MixtureData([ds], [ds], model.history).field_scales())
+    return grown.eval()
+
+
+def rolled_frames(model: Surrogate, datasets: list[xr.Dataset], unroll: int | None) -> int:
+    """Frames to give in training: as `window_frames`, more where a rollout needs them.
+
+    Raises:
+        InputError: Runs too short to roll out so many steps.
+    """
+    frames = window_frames(model, datasets)
+    if unroll is None:
+        return frames
+    most = min(ds.sizes["time"] for ds in datasets) - 1
+    if unroll >= most:
+        raise InputError(
+            f"unroll is {unroll}, and the shortest runs have {most + 1} frames; give at most "
+            f"{most - 1}, or longer runs"
         )
-    tuned = module.model
-    tuned.card = {
-        **{key: value for key, value in model.card.items() if key != "sha256"},
+    return max(frames, min(model.history + unroll, most))
+
+
+def fill_in(model: AxialTransformer, tuned: AxialTransformer, data: MixtureData) -> dict[str, Any]:
+    """The card of a tuned model: that of the model it started from, and what it has learned of."""
+    card = {key: value for key, value in model.card.items() if key != "sha256"}
+    return card | {
         "started_from": model.card.get("sha256", "not saved"),
         "finetuned_on": list(data.systems),
-        "time_steps": {**model.card.get("time_steps", {}), **data.time_steps()},
+        "time_steps": {**card.get("time_steps", {}), **data.time_steps()},
         "fields": {
-            **model.card.get("fields", {}),
+            **card.get("fields", {}),
             **{field.name: field.attrs() for field in data.fields},
         },
         "numbers": {
-            **model.card.get("numbers", {}),
+            **card.get("numbers", {}),
             **{field.name: field.attrs() for field in data.numbers()},
         },
-        "system_numbers": {**model.card.get("system_numbers", {}), **data.system_numbers()},
-        "calibration": {**model.card.get("calibration", {}), **calibrate(tuned, data)},
-        "donors": module.donors,
-        "finetuning": {"steps": max_steps, "lr": lr, "batch_size": batch_size, "seed": seed},
+        "system_numbers": {**card.get("system_numbers", {}), **data.system_numbers()},
+        "calibration": {**card.get("calibration", {}), **calibrate(tuned, data)},
     }
-    return tuned.eval()

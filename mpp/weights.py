@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
 from mpp import __version__
+from mpp.adapters import add_adapter
 from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
 from mpp.errors import InputError
 from mpp.files import written_beside
@@ -82,15 +83,17 @@ def _described(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def load(checkpoint: str | Path) -> Surrogate:
+def load(checkpoint: str | Path, adapter: str | Path | None = None) -> Surrogate:
     """Read the model of a checkpoint; its card also holds the SHA-256 of the weights.
 
     Args:
         checkpoint: A folder, the name of a shipped checkpoint such as ``mpp-mini``, or
             ``hf://owner/name`` for one on the Hugging Face Hub (extra ``hub``).
+        adapter: What ``mpp finetune --mode lora`` changed of that checkpoint, a file.
 
     Raises:
-        InputError: No checkpoint, an unknown model, or weights that are damaged or do not fit.
+        InputError: No checkpoint, an unknown model, weights that are damaged or do not fit, or an
+            adapter of another checkpoint.
     """
     path = locate(checkpoint)
     found = _described(path / DESCRIPTION)
@@ -111,7 +114,7 @@ def load(checkpoint: str | Path) -> Surrogate:
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the weights do not fit the model: {error}") from None
     model.card = {**found["card"], "sha256": found["sha256"]}
-    return model.eval()
+    return model.eval() if adapter is None else add_adapter(model, adapter)
 
 
 def _digest(file: Path) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 from mpp import schema
 from mpp.errors import InputError
 from mpp.evaluation import evaluate
-from mpp.model.surrogate import Persistence, Surrogate
+from mpp.model.surrogate import LinearExtrapolation, Persistence, Surrogate
 
 
 class Roll(Surrogate):
@@ -244,3 +244,23 @@ def test_a_frame_of_another_shape_is_refused():
 
     with pytest.raises(InputError, match="cannot be scored"):
         evaluate(Wrong(), travelling(), 1)
+
+
+def test_linear_extrapolation_goes_on_as_the_last_change():
+    ds = schema.example((8, 8), samples=1, frames=6)
+    line = xr.DataArray(np.arange(6.0), dims="time")
+    for name in schema.names(ds):
+        ds[name] = (ds[name].isel(time=0, drop=True) + 0.5 * line).transpose(*ds[name].dims)
+    scores = evaluate({"line": LinearExtrapolation()}, ds, steps=4)
+    np.testing.assert_allclose(scores["rmse"].sel(model="line"), 0, atol=1e-5)
+    # Persistence is off by the change times the step.
+    np.testing.assert_allclose(
+        scores["rmse"].sel(model="persistence").isel(field=0, sample=0), [0.5, 1, 1.5, 2], rtol=1e-5
+    )
+
+
+def test_linear_extrapolation_of_one_frame_is_persistence():
+    ds = schema.example((8, 8), samples=1, frames=4)
+    scores = evaluate({"line": LinearExtrapolation()}, ds, steps=2, history=1)
+    first = scores["rmse"].isel(lead_time=0)
+    np.testing.assert_array_equal(first.sel(model="line"), first.sel(model="persistence"))

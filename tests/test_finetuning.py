@@ -10,7 +10,7 @@ import xarray as xr
 
 from mpp.batch import Batch
 from mpp.errors import InputError
-from mpp.finetuning import finetune
+from mpp.finetuning import finetune, rolled_frames, untuned
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Persistence
 from mpp.schema import example
@@ -176,6 +176,64 @@ def test_the_best_weights_are_kept_not_the_last(model, tmp_path, monkeypatch):
     assert score(tuned, ds) == pytest.approx(min(seen), rel=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["full", "head", "lora", "gradual"])
+def test_a_resumed_run_ends_as_one_that_was_not_disturbed(model, tmp_path, mode, monkeypatch):
+    ds = runs(tracer="height", diffusivity="viscosity")
+    options = {"max_steps": 6, "batch_size": 4, "validate_every": 2, "mode": mode, "unroll": 2}
+    whole = finetune(model, ds, tmp_path / "whole", **options)
+    start = FinetuningModule.on_train_batch_start
+
+    def stop(self, *args):
+        if self.steps == 3:
+            raise KeyboardInterrupt
+        start(self, *args)
+
+    monkeypatch.setattr(FinetuningModule, "on_train_batch_start", stop)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(model, ds, tmp_path / "broken", **options)
+    monkeypatch.undo()
+    resumed = finetune(model, ds, tmp_path / "broken", resume=True, **options)
+    found = resumed.state_dict()
+    assert found.keys() == whole.state_dict().keys()
+    assert all(torch.equal(found[name], value) for name, value in whole.state_dict().items())
+
+
+@pytest.mark.parametrize(("unroll", "frames"), [(None, 6), (2, 6), (4, 7), (6, 7)])
+def test_windows_are_long_enough_for_the_rollout(model, unroll, frames):
+    # Twice the history of three; at most all frames of a run but the last, which is a target.
+    assert rolled_frames(model, [runs(frames=8)], unroll) == frames
+
+
+def test_the_card_tells_how_the_model_was_tuned(model):
+    tuned = finetune(model, runs(), mode="head", patience=0.5, **OPTIONS)
+    recipe = tuned.card["finetuning"]
+    every = sum(value.numel() for value in tuned.parameters())
+    assert 0 < recipe.pop("trained_parameters") < every
+    assert recipe.pop("minutes") >= 0
+    assert recipe == {
+        "mode": "head", "steps": 2, "ended_by": "steps", "lr": 5e-3, "batch_size": 4, "seed": 0,
+    }  # fmt: skip
+    assert all(value.requires_grad for value in tuned.parameters())
+
+
+def test_the_untuned_model_is_the_model_or_what_its_donors_say(model):
+    known = Batch.from_dataset(runs()).window(0, 3)
+    assert untuned(model, runs(), {}) is model
+    ds = runs(tracer="height", diffusivity="viscosity")
+    ds["bathymetry"] = ds["height"].isel(time=0, drop=True).assign_attrs(role="static")
+    before = untuned(model, ds, {"height": "tracer"})
+    assert model.names == ("tracer", "velocity_x")
+    renamed = Batch.from_dataset(ds).window(0, 3)
+    model.set_scales(scales_of(ds, height="tracer"))
+    # The map and the number are new, and nothing is known of them.
+    assert torch.equal(before(renamed), model(replace(known, parameters={})))
+
+
+def scales_of(ds: xr.Dataset, **renamed: str) -> dict[str, tuple[float, float]]:
+    found = MixtureData([ds], [ds], 3).field_scales()
+    return {renamed.get(name, name): pair for name, pair in found.items()}
+
+
 def test_one_run_is_enough(model):
     tuned = finetune(model, runs(samples=1, frames=12), **OPTIONS)
     assert tuned.card["finetuned_on"] == ["mine"]
@@ -190,6 +248,10 @@ def test_one_run_is_enough(model):
         (runs(), {"max_steps": 0}, "max_steps is 0"),
         (runs(), {"batch_size": 0}, "batch_size is 0"),
         (runs(), {"seed": -1}, "seed is -1"),
+        (runs(), {"unroll": 7}, "unroll is 7, and the shortest runs have 8 frames; give at most 6"),
+        (runs(), {"max_steps": None, "max_minutes": -1.0}, "max_minutes is -1"),
+        (runs(), {"mode": "half"}, "mode is 'half'; expected one of full, head"),
+        (runs(), {"donors": {"height": "tracer"}}, "the data has no field height"),
         (runs().isel(y=0, drop=True), {}, "space axes"),
     ],
 )

@@ -57,13 +57,14 @@ def add_settings(made: argparse.ArgumentParser, usual: "Study | None" = None) ->
     def add(name: str, meaning: str, metavar: str = "N") -> None:
         default = getattr(usual, name)
         several = isinstance(default, tuple)
-        kind = type(default[0]) if several else type(default)
-        shown = " ".join(f"{value:g}" for value in default) if several else default
+        kind = float if default == () else type(default[0]) if several else type(default)
+        shown = " ".join(map(str, default)) or "that of each" if several else default
         made.add_argument(
             f"--{name.replace('_', '-')}", type=kind, nargs="+" if several else None,
             metavar=metavar, help=f"{meaning} (default {shown})",
         )  # fmt: skip
 
+    add("arms", "what to compare: scratch and some of full, head, lora, gradual", "ARM")
     add("sizes", "numbers of training runs")
     add("seeds", "trainings of each arm and size")
     add("lead_steps", "forecast steps to score")
@@ -74,9 +75,10 @@ def add_settings(made: argparse.ArgumentParser, usual: "Study | None" = None) ->
     add("lr", "learning rate of finetuning; of several, each system takes what validates best at "
         "its middle size", "R")  # fmt: skip
     add("scratch_lr", "the same from scratch", "R")
+    add("mode_lr", "the same of head, lora and gradual", "R")
     made.add_argument(
         "--rates", type=float, nargs="+", metavar="R",
-        help="learning rates for both arms to choose from, instead of --lr and --scratch-lr",
+        help="learning rates for all arms to choose from, instead of --lr, --scratch-lr, --mode-lr",
     )  # fmt: skip
     add("batch_size", "windows in a batch")
     add("validate_every", "optimizer steps between validations, at most")
@@ -100,9 +102,11 @@ def settings(arguments: argparse.Namespace, usual: "Study | None" = None) -> "St
     given = {f.name: getattr(arguments, f.name) for f in fields(Study)}
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.rates is not None:
-        if "lr" in given or "scratch_lr" in given:
-            raise InputError("--rates stands in place of --lr and --scratch-lr; give one or other")
-        given |= {"lr": arguments.rates, "scratch_lr": arguments.rates}
+        if {"lr", "scratch_lr", "mode_lr"} & given.keys():
+            raise InputError(
+                "--rates stands in place of --lr, --scratch-lr and --mode-lr; give one or other"
+            )
+        given |= dict.fromkeys(("lr", "scratch_lr", "mode_lr"), arguments.rates)
     tuples = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
     return replace(usual, **tuples)
 
@@ -115,7 +119,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from mpp import load, open_dataset, transfer
     from mpp.cli.progress import progress
-    from mpp.study.compare import NEGATIVE, compare, headlines, verdict
+    from mpp.study.compare import NEGATIVE, compare, headlines, tuned_arms, verdict
     from mpp.viz.transfer_report import transfer_report
 
     study = settings(arguments)
@@ -143,8 +147,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     report = transfer_report(found, out, study.lead_steps)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    for ds in found.values():
-        comparisons = compare(ds, study.lead_steps)
+    for result, arm in [(ds, arm) for ds in found.values() for arm in tuned_arms(ds)]:
+        comparisons = compare(result, study.lead_steps, arm=arm)
         console.print(render(headlines(comparisons)))
         for line in verdict(comparisons):
             style = "bold red" if line.startswith(NEGATIVE) else None
@@ -157,7 +161,7 @@ def render(comparisons: Sequence["Comparison"]) -> "rich.table.Table":
     """The tables of a system for a terminal, negative transfer in red."""
     from rich.table import Table
 
-    from mpp.study.compare import COLUMNS
+    from mpp.study.compare import columns
 
     first = comparisons[0]
     seeds = first.finetuned.shape[1]
@@ -167,7 +171,7 @@ def render(comparisons: Sequence["Comparison"]) -> "rich.table.Table":
         caption=f"AG: scratch over finetuned error · EG: times fewer runs{spread}",
     )
     grid.add_column("field", overflow="fold")
-    for name in COLUMNS[2:]:
+    for name in columns(first.arm)[2:]:
         grid.add_column(name, justify="right", no_wrap=True)
     for part in comparisons:
         rows = part.rows()

@@ -88,3 +88,21 @@ class Persistence(Surrogate):
 
     def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
         return batch.values
+
+
+class LinearExtrapolation(Surrogate):
+    """A baseline for smooth fields: the last change goes on as it was.
+
+    A single frame has no change and stays as it is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(history=2)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {}
+
+    def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
+        values = batch.values
+        return torch.cat([values[:, :1], 2 * values[:, 1:] - values[:, :-1]], 1)

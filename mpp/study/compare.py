@@ -1,4 +1,4 @@
-"""Both arms of a study side by side: errors with their spread, gains, and a verdict in words."""
+"""An arm of a study beside scratch: errors with their spread, gains, and a verdict in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,16 @@ from mpp.errors import InputError
 from mpp.evaluation import BASELINE
 from mpp.metrics.gains import Bounded, accuracy_gains, efficiency_gains, runs_needed
 from mpp.metrics.summary import Cell
-from mpp.study.plan import ARMS
+from mpp.study.plan import FULL, SCRATCH
 
 TOGETHER = "mean of fields"
 """Stands in the place of a field's name."""
 NEGATIVE = "Negative transfer"
-COLUMNS = ("field", "lead time", "runs", "finetuned", "scratch", "AG", "EG")
+
+
+def columns(arm: str) -> tuple[str, ...]:
+    """Titles of the columns of an arm's table."""
+    return ("field", "lead time", "runs", arm, SCRATCH, "AG", "EG")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Comparison:
         finetuned: Mean error over the test runs.
         scratch: The same from scratch.
         persistence: The error of copying the last frame.
+        arm: How the finetuned model was finetuned.
     """
 
     system: str
@@ -42,6 +47,7 @@ class Comparison:
     finetuned: Float[np.ndarray, "size seed"]
     scratch: Float[np.ndarray, "size seed"]
     persistence: float
+    arm: str = FULL
 
     @property
     def means(self) -> tuple[Float[np.ndarray, " size"], Float[np.ndarray, " size"]]:
@@ -69,7 +75,7 @@ class Comparison:
         return tuple(int(place) for place in np.flatnonzero(finetuned > scratch))
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The comparison as text, in the order of `COLUMNS`, persistence last."""
+        """The comparison as text, in the order of `columns`, persistence last."""
         found = []
         arms = [_cells(errors) for errors in (self.finetuned, self.scratch)]
         gains = zip(self.accuracy_gains, self.efficiency_gains, strict=True)
@@ -94,7 +100,10 @@ def _number(value: float) -> str:
 
 
 def compare(
-    ds: xr.Dataset, lead_steps: Sequence[int] = (1, 5, 20), score: str = "vrmse"
+    ds: xr.Dataset,
+    lead_steps: Sequence[int] = (1, 5, 20),
+    score: str = "vrmse",
+    arm: str | None = None,
 ) -> list[Comparison]:
     """Every field at every lead time, and the mean of the fields where there are several.
 
@@ -102,15 +111,19 @@ def compare(
         ds: A system's result, as `mpp.transfer` gives it.
         lead_steps: Forecast steps; the last step there is stands in for those beyond it.
         score: Which score; a mean of fields is taken of relative ones only.
+        arm: Which arm to set beside scratch; the first of the study when left out.
 
     Raises:
-        InputError: The dataset is not a study's, or holds no such score.
+        InputError: The dataset is not a study's, or holds no such score or arm.
     """
     if score not in ds or "arm" not in ds.dims:
         known = ", ".join(str(name) for name in ds.data_vars)
         raise InputError(
             f"no score {score!r} of two arms among: {known}; is this a study's result?"
         )
+    arm = tuned_arms(ds)[0] if arm is None else arm
+    if arm not in tuned_arms(ds):
+        raise InputError(f"no arm {arm!r} among: {', '.join(tuned_arms(ds))}")
     last = int(ds["step"].max())
     units = str(ds["lead_time"].attrs.get("units", "1"))
     means = ds[[score, f"{BASELINE}_{score}"]].mean("sample", skipna=False)
@@ -123,7 +136,7 @@ def compare(
             at = part.isel(lead_time=int(np.flatnonzero(ds["step"].values == step)[0]))
             time = f"{float(at['lead_time']):.4g}{'' if units == '1' else f' {units}'}"
             finetuned, scratch = (
-                at[score].transpose("arm", "size", "seed").sel(arm=list(ARMS)).values
+                at[score].transpose("arm", "size", "seed").sel(arm=[arm, SCRATCH]).values
             )
             found.append(
                 Comparison(
@@ -135,9 +148,15 @@ def compare(
                     finetuned=finetuned,
                     scratch=scratch,
                     persistence=float(at[f"{BASELINE}_{score}"]),
+                    arm=arm,
                 )
             )
     return found
+
+
+def tuned_arms(ds: xr.Dataset) -> tuple[str, ...]:
+    """The arms of a study that are set beside scratch."""
+    return tuple(str(arm) for arm in ds["arm"].values if arm != SCRATCH)
 
 
 def headlines(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -159,9 +178,9 @@ def _gain(comparison: Comparison) -> str:
     """What the head start is worth, and where copying the last frame would do better."""
     gains = comparison.accuracy_gains[np.isfinite(comparison.accuracy_gains)]
     most, needed = comparison.sizes[-1], comparison.needed
-    matched = f"is matched with {needed} finetuned"
+    matched = f"is matched with {needed} {comparison.arm}"
     if needed.sign == ">":
-        matched = f"is not matched with {most} finetuned"
+        matched = f"is not matched with {most} {comparison.arm}"
     told = (
         f"{comparison.field}, {comparison.lead_time} (step {comparison.step}): scratch on {most} "
         f"runs {matched} (EG {comparison.efficiency_gains[-1]})"
@@ -173,7 +192,8 @@ def _gain(comparison: Comparison) -> str:
         sizes = ", ".join(
             str(size) for size, is_so in zip(comparison.sizes, beaten, strict=True) if is_so
         )
-        told += f"; copying the last frame beats finetuning with {sizes}"
+        how = "finetuning" if comparison.arm == FULL else comparison.arm
+        told += f"; copying the last frame beats {how} with {sizes}"
     return f"{told}."
 
 
@@ -188,14 +208,14 @@ def _harm(comparison: Comparison) -> str:
             f"{_number(scratch[place])}, on {worse.sum()} of {worse.size} seeds)"
         )
     where = f"{comparison.field}, {comparison.lead_time} (step {comparison.step})"
-    return f"{NEGATIVE}: {where}: finetuned is worse than scratch {', '.join(places)}."
+    return f"{NEGATIVE}: {where}: {comparison.arm} is worse than scratch {', '.join(places)}."
 
 
 def budget(ds: xr.Dataset) -> str:
     """How the trainings of a system were done, in a few sentences."""
     steps, batch = int(ds.attrs["max_steps"]), int(ds.attrs["batch_size"])
     rates, seconds, chosen = [], [], False
-    for arm in ARMS:
+    for arm in (*tuned_arms(ds), SCRATCH):
         at = ds.sel(arm=arm)
         tried = np.atleast_1d(ds.attrs[f"rates_{arm}"])
         best = (
@@ -211,8 +231,13 @@ def budget(ds: xr.Dataset) -> str:
         size = int(ds.attrs["rates_chosen_at"])
         how = f" The best rate is the one that validates best with {size} training runs."
     return (
-        f"Every training: {steps} steps of {batch} windows, at rates of {' and '.join(rates)}; in "
-        f"the median {' and '.join(seconds)}.{how} Beside its training runs each had {validation} "
+        f"Every training: {steps} steps of {batch} windows, at rates of {_listed(rates)}; in "
+        f"the median {_listed(seconds)}.{how} Beside its training runs each had {validation} "
         f"runs to choose its weights by; errors are on {int(ds.attrs['test_runs'])} test runs that "
         "nothing was trained on or chosen by."
     )
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Several parts in a sentence."""
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"

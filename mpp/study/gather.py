@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from mpp.evaluation import BASELINE, SCORES
-from mpp.study.plan import ARMS, Cell
+from mpp.study.plan import Cell, arms_of
 
 OF_A_TRAINING = {
     "seconds": ("s", "time that passed during the training, validations included"),
@@ -41,8 +41,9 @@ def gather(cells: Sequence[Cell], folder: Path) -> xr.Dataset:
     target, first = cells[0].target, found[cells[0]]
     places = {(cell.arm, cell.size, cell.seed): ds for cell, ds in found.items()}
     seeds = sorted({cell.seed for cell in cells})
-    keys = [[(arm, size, seed) for seed in seeds] for arm in ARMS for size in target.sizes]
-    shape = (len(ARMS), len(target.sizes), len(seeds))
+    arms = arms_of([cell.arm for cell in cells])
+    keys = [[(arm, size, seed) for seed in seeds] for arm in arms for size in target.sizes]
+    shape = (len(arms), len(target.sizes), len(seeds))
     index = ("arm", "size", "seed")
 
     data = {}
@@ -57,7 +58,7 @@ def gather(cells: Sequence[Cell], folder: Path) -> xr.Dataset:
         values = [places[key].attrs[name] for row in keys for key in row]
         attrs = {"units": units, "long_name": meaning}
         data[name] = (index, np.reshape(values, shape), attrs)
-    coords = {"arm": list(ARMS), "size": list(target.sizes), "seed": seeds}
+    coords = {"arm": list(arms), "size": list(target.sizes), "seed": seeds}
     attrs = {name: first.attrs[name] for name in KEPT} | {
         "validation_runs": list(target.division.validation),
         "test_runs": int(target.test.sizes["sample"]),

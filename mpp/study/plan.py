@@ -11,9 +11,15 @@ from mpp import schema
 from mpp.data.splits import Division, divide_runs
 from mpp.errors import InputError, require_at_least
 from mpp.study.record import file_name
+from mpp.train.modes import RATES, Mode
 
-Arm = Literal["finetuned", "scratch"]
-ARMS: tuple[Arm, Arm] = ("finetuned", "scratch")
+Arm = Literal["finetuned", "head", "lora", "gradual", "scratch"]
+FULL, SCRATCH = "finetuned", "scratch"
+ARMS: tuple[Arm, Arm] = (FULL, SCRATCH)
+"""The arms of a study that names none: full finetuning against training from scratch."""
+MODE_OF: dict[Arm, Mode] = {FULL: "full", "head": "head", "lora": "lora", "gradual": "gradual"}
+"""What each arm but scratch trains, as `mpp.finetune` calls it; files have always said finetuned
+of full finetuning."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,11 @@ class Study:
         lr: Learning rate of finetuning. Of several, each system takes the one that validates best
             at its middle size with the first seed.
         scratch_lr: The same for training from scratch.
+        mode_lr: The same for the arms head, lora and gradual; each has that of its mode when this
+            is empty (`mpp.train.modes.RATES`).
         batch_size: Windows in a batch.
         validate_every: Optimizer steps between validations, at most.
+        arms: What is compared: scratch and one or more of full (or finetuned), head, lora, gradual.
 
     Raises:
         InputError: A number that is too small, or nothing where something is needed.
@@ -50,8 +59,13 @@ class Study:
     scratch_lr: tuple[float, ...] = (5e-3,)
     batch_size: int = 2
     validate_every: int = 50
+    arms: tuple[Arm, ...] = ARMS
+    mode_lr: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "arms", arms_of(self.arms))
+        if not all(rate > 0 for rate in self.mode_lr):
+            raise InputError(f"mode_lr is {list(self.mode_lr)}; give numbers above 0, or none")
         for name in ("sizes", "lead_steps", "lr", "scratch_lr"):
             values = getattr(self, name)
             if not values or not all(value > 0 for value in values):
@@ -62,7 +76,26 @@ class Study:
 
     def rates(self, arm: Arm) -> tuple[float, ...]:
         """The learning rates of an arm."""
-        return self.lr if arm == "finetuned" else self.scratch_lr
+        if arm in ARMS:
+            return self.lr if arm == FULL else self.scratch_lr
+        return self.mode_lr or (RATES[MODE_OF[arm]],)
+
+
+def arms_of(names: Sequence[str]) -> tuple[Arm, ...]:
+    """Arms by their names in files, finetuned ones first, each once.
+
+    Raises:
+        InputError: A name that is no arm, or nothing to compare.
+    """
+    asked = {FULL if name == "full" else name for name in names}
+    known: tuple[Arm, ...] = (*MODE_OF, SCRATCH)
+    unknown = asked - set(known)
+    if unknown or SCRATCH not in asked or len(asked) < 2:
+        raise InputError(
+            f"arms are {', '.join(names) or 'none'}; give scratch and one or more of full, head, "
+            "lora, gradual"
+        )
+    return tuple(arm for arm in known if arm in asked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,10 +47,15 @@ def _by_run(variable: xr.DataArray) -> bool:
     return "sample" in variable.dims
 
 
-def settle(path: Path, record: Mapping[str, Any]) -> None:
+def settle(path: Path, record: Mapping[str, Any], what: str = "study") -> None:
     """Write a record, or check that the one that is there says the same.
 
     A record that holds further keys at its first level is added to what is there.
+
+    Args:
+        path: The file.
+        record: What the results depend on.
+        what: What it is a record of.
 
     Raises:
         InputError: Something differs; which, and what it was.
@@ -61,11 +66,11 @@ def settle(path: Path, record: Mapping[str, Any]) -> None:
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{path}: not the record of a study ({error})") from None
+            raise InputError(f"{path}: not the record of a {what} ({error})") from None
     for key in wanted.keys() & kept.keys():
         if kept[key] != wanted[key]:
             raise InputError(
-                f"{path.parent} holds another study: {_difference(key, kept[key], wanted[key])}; "
+                f"{path.parent} holds another {what}: {_difference(key, kept[key], wanted[key])}; "
                 "choose another folder, or repeat what it was made with"
             )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from mpp.evaluation import evaluate
 from mpp.files import written_beside
 from mpp.finetuning import finetune
 from mpp.model.axial import AxialTransformer
-from mpp.study.plan import Cell, Study
+from mpp.study.plan import MODE_OF, SCRATCH, Cell, Study
 from mpp.train.datamodule import vocabulary
 
 
@@ -114,7 +114,8 @@ def train_and_score(
     training = target.ds.isel(sample=list(cell.runs))
     validation = target.ds.isel(sample=list(target.division.validation))
     wall, cpu = time.perf_counter(), time.process_time()
-    start = model if cell.arm == "finetuned" else fresh(model, training, cell.seed)
+    scratch = cell.arm == SCRATCH
+    start = fresh(model, training, cell.seed) if scratch else model
     with tempfile.TemporaryDirectory() as folder:
         trained = finetune(
             start,
@@ -127,6 +128,8 @@ def train_and_score(
             seed=cell.seed,
             validate_every=study.validate_every,
             task=task or str(cell),
+            mode=MODE_OF.get(cell.arm, "full"),
+            patience=1.0,  # all arms train for as many steps
         )
         validations = pd.read_csv(Path(folder) / "metrics.csv")["val"].dropna()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -27,7 +27,7 @@ from mpp.study.record import file_name, run_digests, settle, weights_digest
 from mpp.study.train import Trainer
 
 RECORD, CELLS = "study.json", "cells"
-FREE = ("sizes", "seeds", "lead_steps")
+FREE = ("sizes", "seeds", "lead_steps", "arms", "mode_lr")
 """What may change in a folder: what a cell holds does not depend on it."""
 
 
@@ -44,8 +44,8 @@ def transfer(
     """Compare finetuning a model with training the same architecture from scratch.
 
     Each training is kept in ``out`` with its scores when it is done, and a later call with the same
-    arguments goes on from there. Sizes, seeds and systems may be added; anything else that differs
-    from what is kept is refused. At the end ``out`` holds ``SYSTEM.nc`` and ``scores.csv``.
+    arguments goes on from there. Sizes, seeds, systems and arms may be added; anything else that
+    differs from what is kept is refused. At the end ``out`` holds ``SYSTEM.nc`` and ``scores.csv``.
 
     Args:
         model: The pretrained model; it stays as it is.
@@ -90,7 +90,7 @@ def transfer(
     choices = {
         (target, arm): [Cell(target, arm, lr, target.middle, 0) for lr in study.rates(arm)]
         for target in targets
-        for arm in ARMS
+        for arm in study.arms
     }
     total = sum(
         study.seeds * len(target.sizes) + len(trials) - 1 for (target, _), trials in choices.items()
@@ -106,14 +106,15 @@ def transfer(
             Cell(target, arm, rates[target, arm], size, seed)
             for seed in range(study.seeds)
             for size in target.sizes
-            for arm in ARMS
+            for arm in study.arms
         ]
         for target in targets
     }
     train([cell for own in cells.values() for cell in own])
     found = {
         target.system: gather(own, train.folder).assign_attrs(
-            {f"rates_{arm}": list(study.rates(arm)) for arm in ARMS}, rates_chosen_at=target.middle
+            {f"rates_{arm}": list(study.rates(arm)) for arm in study.arms},
+            rates_chosen_at=target.middle,
         )
         for target, own in cells.items()
     }
@@ -153,4 +154,7 @@ def _record(model: AxialTransformer, study: Study, targets: Sequence[Target]) ->
             "sizes": dict(target.ds.sizes),
             "rates chosen at": choosing,
         }
+        for arm in set(study.arms) - set(ARMS):
+            if len(study.rates(arm)) > 1:
+                record[f"system {target.system}, rates of {arm} chosen at"] = target.middle
     return record

@@ -1,35 +1,48 @@
-"""The LightningModule that adapts a trained model, new fields starting from the best old ones."""
+"""The LightningModule that adapts a trained model: what of it trains, and from where it starts."""
 
-import copy
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
-import torch
+from torch import nn
 
 from mpp.batch import Batch
 from mpp.model.axial import AxialTransformer
+from mpp.model.lora import NUMBER_ROWS, adapt
 from mpp.train.datamodule import MixtureData
-from mpp.train.loss import change_loss
+from mpp.train.donors import choose_donors, grow_from, require_donors
+from mpp.train.modes import HEAD_SHARE, RANK, RATES, Mode, require_mode
 from mpp.train.modules import TrainingModule
 from mpp.train.schedule import Trapezoid
 
+HEAD = ("embed", "readout", "boundary", "speed", *(f"numbers.{name}" for name in NUMBER_ROWS))
+"""The ends of the model and all that has a row for a field, a kind of side or a number."""
+
 
 class FinetuningModule(TrainingModule):
-    """Full finetuning: every parameter trains, rows of new fields start from the best old field.
+    """Trains all of a model or part of it, rows of new fields starting from those of old ones.
 
     The model grows here, before the optimizer is built, so that new rows are trained as well.
 
     Args:
         model: The model to adapt; it is changed.
         data: The data that it is adapted to, whose fields it gets.
-        lr: Level of the learning rate.
+        lr: Level of the learning rate; that of the mode when left out.
         weight_decay: Decoupled weight decay of the matrices.
-        warmup: Share of the steps in which the rate rises.
-        decay: Share of the steps in which it falls to zero.
-        rollouts: Share of the run, at its end, in which every other batch is rolled out.
+        warmup: Share of the budget in which the rate rises.
+        decay: Share of the budget in which it falls to zero.
+        rollouts: Share of the budget, at its end, in which every other batch is rolled out.
+        unroll: Steps of a rollout on the model's own frames; half of a window when left out.
+        mode: ``full`` trains everything; ``head`` the ends and what has a row by name; ``lora``
+            adapters of the blocks and rows of new names; ``gradual`` is ``head``, then ``full``.
+        rank: Rank of the adapters of ``lora``.
+        head_share: Share of the budget in which ``gradual`` trains the head alone.
+        donors: The old field, or ``zero``, that the rows of a new field start from; for the
+            others, the old field whose rows predict it best.
 
     Attributes:
-        donors: For each new field, the old one whose rows it started from.
+        donors: For each new field, what its rows started from.
+
+    Raises:
+        InputError: A mode, rank, share or donor that there cannot be.
     """
 
     model: AxialTransformer
@@ -38,82 +51,73 @@ class FinetuningModule(TrainingModule):
         self,
         model: AxialTransformer,
         data: MixtureData,
-        lr: float = 2e-3,
+        lr: float | None = None,
         weight_decay: float = 0.01,
         warmup: float = 0.1,
         decay: float = 0.5,
         rollouts: float = 0.2,
+        unroll: int | None = None,
+        mode: Mode = "full",
+        rank: int = RANK,
+        head_share: float = HEAD_SHARE,
+        donors: Mapping[str, str] | None = None,
     ) -> None:
-        windows = data.training[0]
-        places = range(0, len(windows), max(1, len(windows) // 8))
-        trial = Batch.collate([windows[place] for place in places])
-        scales = data.field_scales()
-        self_donors = choose_donors(model, trial, scales)
-        model.grow([field.name for field in data.fields], self_donors)
-        model.set_scales(scales)
-        model.learn_numbers(data.transforms())
+        require_mode(mode, rank, head_share)
+        names, numbers = model.names, model.numbers.names
+        chosen = prepare(model, data, donors)
+        if mode == "lora":
+            adapt(model, rank, len(names), len(numbers))
+        elif mode == "head":
+            model.requires_grad_(False)
+            for parameter in head(model):
+                parameter.requires_grad_(True)
         super().__init__(
-            model, lr, weight_decay, schedule=Trapezoid(warmup, decay), rollouts=rollouts
+            model,
+            RATES[mode] if lr is None else lr,
+            weight_decay,
+            schedule=Trapezoid(warmup, decay),
+            rollouts=rollouts,
+            unroll=unroll,
         )
-        self.donors = self_donors
+        self.mode, self.head_share, self.donors = mode, head_share, chosen
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        super().on_train_batch_start(batch, batch_idx)
+        if self.mode == "gradual":
+            self.model.requires_grad_(self.progress() >= self.head_share)
+            for parameter in head(self.model):
+                parameter.requires_grad_(True)
 
 
-@torch.inference_mode()
-def choose_donors(
-    model: AxialTransformer, trial: Batch, scales: dict[str, tuple[float, float]]
+def head(model: AxialTransformer) -> list[nn.Parameter]:
+    """The parameters that mode ``head`` trains."""
+    every = model.named_parameters()
+    return [value for name, value in every if f"{name}.".startswith(tuple(f"{p}." for p in HEAD))]
+
+
+def prepare(
+    model: AxialTransformer, data: MixtureData, donors: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """For each field new to the model, the old field whose rows predict it best without training.
-
-    New fields are tried one after another, on a model that has only the fields settled so far, so
-    that the number of trials is the product of new and old names, not a power of it. Static maps
-    and the mask, which may be new as well, are not shown to it.
+    """Give a model all that it needs for new data, before any training.
 
     Args:
-        model: The model before it grows; it is left as it is.
-        trial: Windows of the new data.
-        scales: RMS of value and change of the new data's fields.
+        model: The model; it is changed.
+        data: The data.
+        donors: What the rows of a new field start from; those left out are chosen.
 
     Returns:
-        A donor by new name; fields that evolve only, in the order of the batch.
+        What the rows of each new field started from.
+
+    Raises:
+        InputError: A donor that there cannot be.
     """
-    donors: dict[str, str] = {}
-    old = [
-        name
-        for name in model.names
-        if model.card.get("fields", {}).get(name, {}).get("role") is None
-    ]
-    for name in [name for name in trial.names if name not in model.names]:
-        settled = [n for n in trial.names if n in model.names or n in donors]
-        losses = {
-            donor: _trial_loss(
-                model, _select(trial, [*settled, name]), scales, {**donors, name: donor}
-            )
-            for donor in old
-        }
-        donors[name] = min(losses, key=lambda donor: losses[donor])
-    return donors
-
-
-def _select(batch: Batch, names: Sequence[str]) -> Batch:
-    channels = [batch.names.index(name) for name in names]
-    return replace(
-        batch, values=batch.values[:, :, channels], fields=tuple(batch.fields[c] for c in channels)
-    )
-
-
-def _trial_loss(
-    model: AxialTransformer,
-    trial: Batch,
-    scales: dict[str, tuple[float, float]],
-    donors: dict[str, str],
-) -> float:
-    grown = copy.deepcopy(model).eval()
-    grown.grow(list(donors), donors)
-    grown.set_scales({name: pair for name, pair in scales.items() if name in trial.names})
-    usual = grown.change_scale[[grown.names.index(name) for name in trial.names]]
-    values = trial.values
-    if trial.mask is not None:
-        values = torch.where(trial.mask[:, None, None], values, 0)
-    seen = replace(trial, values=values, static=None, static_fields=(), mask=None)
-    predicted = grown(seen.window(0, trial.frames - 1))
-    return float(change_loss(predicted, values, usual, trial.mask)[:, :, -1].mean())
+    windows = data.training[0]
+    names, scales = [field.name for field in data.fields], data.field_scales()
+    require_donors(model, names, donors or {})
+    places = range(0, len(windows), max(1, len(windows) // 8))
+    trial = Batch.collate([windows[place] for place in places])
+    chosen = choose_donors(model, trial, scales, donors)
+    grow_from(model, names, chosen)
+    model.set_scales(scales)
+    model.learn_numbers(data.transforms())
+    return chosen

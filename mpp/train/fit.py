@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from mpp.errors import require_at_least
+from mpp.train.budget import Budget
 from mpp.train.datamodule import MixtureData
 from mpp.train.modules import TrainingModule
 from mpp.train.progress import TrainingBar
@@ -31,21 +32,23 @@ def fit(
     module: TrainingModule,
     data: MixtureData,
     out: Path,
-    max_steps: int,
+    max_steps: int | None,
     task: str = "train",
     precision: Precision = "32-true",
     accumulate: int = 1,
     validate_every: int = 100,
     resume: bool = False,
     keep_best: bool = False,
-) -> None:
+    max_minutes: float | None = None,
+    patience: float = 1.0,
+) -> Budget:
     """Train; metrics go to ``out/metrics.csv``, checkpoints to resume from to ``out/checkpoints``.
 
     Args:
         module: What to train.
         data: What to train it on.
         out: Folder of this run.
-        max_steps: Optimizer steps.
+        max_steps: Optimizer steps; no limit when left out.
         task: What the progress bar calls it.
         precision: As Lightning names it: ``32-true``, ``bf16-mixed``.
         accumulate: Batches an optimizer step; the mixture changes from batch to batch.
@@ -53,12 +56,20 @@ def fit(
             spread evenly, so that the last one is near the end.
         resume: Go on from the last checkpoint in ``out``, if there is one.
         keep_best: Leave the module with the weights that validated best, not with the last ones.
+        max_minutes: Minutes of training; no limit when left out.
+        patience: Share of the budget without a better validation after which it ends early.
+
+    Returns:
+        The budget, which tells why and after how long the run ended.
 
     Raises:
-        InputError: A number below one.
+        InputError: A number below one, or no limit.
     """
-    require_at_least(1, max_steps=max_steps, accumulate=accumulate, validate_every=validate_every)
-    every = max_steps // ceil(max_steps / validate_every)
+    require_at_least(1, accumulate=accumulate, validate_every=validate_every)
+    budget = Budget(max_steps, max_minutes, patience)
+    every = validate_every
+    if max_steps is not None:
+        every = max_steps // ceil(max_steps / validate_every)
     best = ModelCheckpoint(
         out / CHECKPOINTS, "best", monitor="val", save_top_k=1, enable_version_counter=False
     )
@@ -70,11 +81,12 @@ def fit(
     if not resume:
         state.unlink(missing_ok=True)
     logger = _metrics(out, state)
-    watching = [Neglect(), Throughput(), LearningRateMonitor("step"), TrainingBar(task)]
+    bar = TrainingBar(task, budget.total)
+    watching = [budget, Neglect(), Throughput(), LearningRateMonitor("step"), bar]
     trainer = L.Trainer(
         accelerator="auto",
         devices=1,
-        max_steps=max_steps,
+        max_steps=-1 if max_steps is None else max_steps,
         max_epochs=-1,
         precision=precision,  # type: ignore[arg-type]  # Lightning checks it
         accumulate_grad_batches=accumulate,
@@ -101,6 +113,7 @@ def fit(
     if keep_best:
         chosen = torch.load(best.best_model_path, weights_only=True)
         module.load_state_dict(chosen["state_dict"])
+    return budget
 
 
 def _metrics(out: Path, state: Path) -> CSVLogger:

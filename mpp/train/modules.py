@@ -12,10 +12,11 @@ from torchmetrics import MeanMetric
 
 from mpp import schema
 from mpp.batch import Batch
-from mpp.errors import InputError
+from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import reading_loss
 from mpp.model.surrogate import Surrogate
+from mpp.train.budget import Budget
 from mpp.train.datamodule import MixtureData
 from mpp.train.hiding import hide_numbers
 from mpp.train.loss import Loss, change_loss, rollout_loss
@@ -43,11 +44,14 @@ class TrainingModule(L.LightningModule):
         loss: What to minimize, averaged over samples, targets and fields.
         optimizer: Makes the optimizer of the model.
         schedule: Makes the learning rate's course over the run; `Trapezoid` when left out.
-        rollouts: Share of the run, at its end, in which every other batch is rolled out from its
-            first half; of the default model only.
+        rollouts: Share of the run, at its end, in which every other batch is rolled out; of the
+            default model only.
+        unroll: Steps of a rollout on the model's own frames; when left out, a window is rolled
+            out from its first half.
 
     Raises:
-        InputError: Rollouts of a model that has none to train on, or a share outside 0 to 1.
+        InputError: Rollouts of a model that has none to train on, a share outside 0 to 1, or a
+            rollout of no step.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class TrainingModule(L.LightningModule):
         optimizer: MakeOptimizer = muon_adamw,
         schedule: Schedule | None = None,
         rollouts: float = 0.0,
+        unroll: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= rollouts <= 1:
@@ -67,7 +72,9 @@ class TrainingModule(L.LightningModule):
             raise InputError(
                 f"{type(model).__name__} cannot be trained on its rollouts; set rollouts to 0"
             )
-        self.rollouts = rollouts
+        if unroll is not None:
+            require_at_least(1, unroll=unroll)
+        self.rollouts, self.unroll = rollouts, unroll
         self.model = model
         self.lr, self.weight_decay = lr, weight_decay
         self.loss, self.optimizer, self.schedule = loss, optimizer, schedule or Trapezoid()
@@ -75,6 +82,20 @@ class TrainingModule(L.LightningModule):
     @property
     def data(self) -> MixtureData:
         return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    @property
+    def budget(self) -> Budget:
+        """How long the run may be, one of the trainer's callbacks."""
+        return next(part for part in self.trainer.callbacks if isinstance(part, Budget))  # type: ignore[attr-defined]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps that were taken."""
+        return int(self.trainer.global_step)
+
+    def progress(self) -> float:
+        """Share of the budget that is used."""
+        return self.budget.share(self.steps)
 
     def errors(self, batch: Batch, loss: Loss) -> Float[Tensor, "sample time field"]:
         """The loss of every target of a window whose last frame is only ever a target."""
@@ -92,9 +113,9 @@ class TrainingModule(L.LightningModule):
         )
 
     def rolled_out(self, batch: Batch) -> Tensor:
-        """The loss of a window of which the model is given the first half."""
+        """The loss of a window of which the model is given the first frames only."""
         assert isinstance(self.model, AxialTransformer)
-        given, usual, true = batch.frames // 2, self.data.usual(batch).change, batch.values
+        given, usual, true = self.given(batch), self.data.usual(batch).change, batch.values
         predicted = self.model.free_run(batch.window(0, batch.frames - 1), given)
         steps = self.loss(predicted[:, :given], true[:, : given + 1], usual, batch.mask)
         later = rollout_loss(
@@ -106,10 +127,14 @@ class TrainingModule(L.LightningModule):
         )
         return steps.mean() + ROLLED_OUT * later.mean()
 
+    def given(self, batch: Batch) -> int:
+        """Frames of a window that a rollout starts from; the last frame is ever a target."""
+        return batch.frames // 2 if self.unroll is None else batch.frames - 1 - self.unroll
+
     def rolls_out(self, batch: Batch) -> bool:
         """Whether this batch is one of those that are rolled out; two frames have no rollout."""
-        steps = self.trainer.estimated_stepping_batches
-        late = self.trainer.global_step >= (1 - self.rollouts) * steps
+        step = self.steps
+        late = step >= (1 - self.rollouts) * self.budget.total(step)
         return late and batch.frames > 2 and self.trainer.fit_loop.total_batch_idx % 2 == 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -187,7 +212,7 @@ class TrainingModule(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(self.model, self.lr, self.weight_decay)
-        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        schedule = self.schedule(optimizer, self.budget.total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -1,5 +1,6 @@
 """The progress bar of a training: steps done, time left, loss and validation error."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -19,10 +20,11 @@ class TrainingBar(L.Callback):
 
     Args:
         task: What to call the training.
+        total: Tells at a step how many there will be in all.
     """
 
-    def __init__(self, task: str) -> None:
-        self.task = task
+    def __init__(self, task: str, total: Callable[[int], float]) -> None:
+        self.task, self.total = task, total
         self.bar: Progress | None = None
         self.number = TaskID(0)
 
@@ -37,7 +39,8 @@ class TrainingBar(L.Callback):
             disable=not trainer.is_global_zero,
         )
         self.bar.start()
-        self.number = self.bar.add_task(self.task, total=trainer.max_steps, metrics="")
+        total = round(self.total(trainer.global_step))
+        self.number = self.bar.add_task(self.task, total=total, metrics="")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *outputs: Any
@@ -59,7 +62,9 @@ class TrainingBar(L.Callback):
         if self.bar is not None:
             known = trainer.callback_metrics
             shown = [f"{name} {known[name]:.3f}" for name in ("loss", "val") if name in known]
-            self.bar.update(self.number, completed=trainer.global_step, metrics=", ".join(shown))
+            step = trainer.global_step
+            total = round(self.total(step))
+            self.bar.update(self.number, completed=step, total=total, metrics=", ".join(shown))
 
     def _stop(self) -> None:
         if self.bar is not None:

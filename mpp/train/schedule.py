@@ -11,7 +11,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from mpp.errors import InputError, require_at_least
 
 Schedule = Callable[..., Any]
-"""Takes an optimizer, whose groups' rates are the level, and the run's steps; gives a scheduler."""
+"""Takes an optimizer, whose groups' rates are the level, and the run's steps; gives a scheduler.
+
+The steps are a number, or a function that tells at a step how many there will be in all, where
+that depends on the time they take."""
+Steps = float | Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,11 @@ class Trapezoid:
     def __post_init__(self) -> None:
         require_at_least(0, warmup=self.warmup, decay=self.decay)
 
-    def __call__(self, optimizer: Optimizer, steps: int) -> LambdaLR:
+    def __call__(self, optimizer: Optimizer, steps: Steps) -> LambdaLR:
         def factor(step: int) -> float:
-            rising = (step + 1) / max(1.0, self.warmup * steps)
-            falling = (steps - step) / max(1.0, self.decay * steps)
+            every = steps(step) if callable(steps) else steps
+            rising = (step + 1) / max(1.0, self.warmup * every)
+            falling = (every - step) / max(1.0, self.decay * every)
             return max(0.0, min(1.0, rising, falling))
 
         return LambdaLR(optimizer, factor)
@@ -63,10 +68,10 @@ class Cosine:
         if not self.runs > 0:
             raise InputError(f"runs is {self.runs}; give the half period in runs, above 0")
 
-    def __call__(self, optimizer: Optimizer, steps: int) -> LambdaLR:
-        length = max(1.0, self.runs * steps - self.warmup)
-
+    def __call__(self, optimizer: Optimizer, steps: Steps) -> LambdaLR:
         def factor(step: int) -> float:
+            every = steps(step) if callable(steps) else steps
+            length = max(1.0, self.runs * every - self.warmup)
             if step < self.warmup:
                 return 0.01 + 0.99 * step / self.warmup
             turned = pi * min(1.0, (step - self.warmup) / length)

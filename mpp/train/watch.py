@@ -38,7 +38,7 @@ class Neglect(L.Callback):
         }
         mean = float(trainer.callback_metrics["val"])
         improved = mean < self.lowest.get("", float("inf"))
-        late = trainer.global_step >= PATIENCE * trainer.max_steps
+        late = pl_module.progress() >= PATIENCE  # type: ignore[operator]
         now = {}
         for name, value in found.items():
             lowest = self.lowest.get(name, float("inf"))

@@ -1,19 +1,22 @@
-"""Learning curves of a transfer study: error against the number of training runs, both arms."""
+"""Learning curves of a transfer study: error against the number of training runs, by arm."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from mpp.errors import InputError
-from mpp.study.compare import TOGETHER, Comparison, compare
+from mpp.study.compare import TOGETHER, Comparison, compare, tuned_arms
+from mpp.study.plan import FULL, SCRATCH
 from mpp.viz import labels
 from mpp.viz.style import BASELINE_COLOUR, LINE_COLOURS, styled
 
-COLOURS = {"finetuned": LINE_COLOURS[0], "scratch": LINE_COLOURS[1]}
+ORDER = (FULL, SCRATCH, "lora", "head", "gradual")
+COLOURS: dict[str, str] = dict(zip(ORDER, LINE_COLOURS, strict=False))
 DENSE = 300.0
 """Ratio of the largest to the smallest error up to which 2 and 5 of each decade are labelled."""
 
@@ -30,9 +33,9 @@ def learning_curves(
     """Draw a score against the number of training runs: a row a field, a column a lead time.
 
     Lines are means over seeds, bands reach from the best seed to the worst, dots are single
-    trainings. A dotted line leads from scratch at its largest size to where the finetuned curve
-    reaches the same error. Sizes with negative transfer are crossed. Persistence is dashed and
-    grey. A triangle at the top stands for a training that diverged.
+    trainings. Where one arm stands beside scratch, a dotted line leads from scratch at its largest
+    size to where the other curve reaches the same error. Sizes with negative transfer are crossed.
+    Persistence is dashed and grey. A triangle at the top stands for a training that diverged.
 
     Args:
         ds: A system's result, as `mpp.transfer` gives it.
@@ -44,16 +47,18 @@ def learning_curves(
     """
     if not is_transfer(ds):
         raise InputError("no arms, sizes and seeds; give a file that mpp transfer wrote")
-    found = [part for part in compare(ds, lead_steps, score) if part.field != TOGETHER]
-    fields = list(dict.fromkeys(part.field for part in found))
-    steps = list(dict.fromkeys(part.step for part in found))
+    arms = [compare(ds, lead_steps, score, arm) for arm in tuned_arms(ds)]
+    found = [parts for parts in zip(*arms, strict=True) if parts[0].field != TOGETHER]
+    fields = list(dict.fromkeys(first.field for first, *_ in found))
+    steps = list(dict.fromkeys(first.step for first, *_ in found))
     size = (0.9 + 3.2 * len(steps), 1.4 + 2.7 * len(fields))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(fields), len(steps), squeeze=False, sharex=True)
-    for part in found:
+    for parts in found:
+        part = parts[0]
         row, column = fields.index(part.field), steps.index(part.step)
         axes: Axes = grid[row, column]
-        _panel(axes, part)
+        _panel(axes, parts)
         axes.set_title(f"{labels.plain(part.field)} · step {part.step} ({part.lead_time})")
         if column == 0:
             units = (
@@ -78,36 +83,26 @@ def learning_curves(
     return figure
 
 
-def _panel(axes: Axes, part: Comparison) -> None:
-    sizes = np.array(part.sizes)
+def _panel(axes: Axes, parts: Sequence[Comparison]) -> None:
+    first = parts[0]
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    for arm, errors, mean in zip(COLOURS, (part.finetuned, part.scratch), part.means, strict=True):
-        finite = np.where(np.isfinite(errors), errors, np.nan)
-        low, high = np.fmin.reduce(finite, 1), np.fmax.reduce(finite, 1)
-        colour = COLOURS[arm]
-        axes.plot(sizes, mean, color=colour, zorder=3, label=arm)
-        if errors.shape[1] > 1:
-            axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
-        for seed in range(errors.shape[1]):
-            axes.plot(sizes, finite[:, seed], ".", color=colour, markersize=5, zorder=3)
-        lost = sizes[~np.isfinite(errors).all(1)]
-        if lost.size:
-            axes.plot(
-                lost, np.full(lost.size, 0.97), "^", color=colour, markersize=6, zorder=5,
-                transform=axes.get_xaxis_transform(), label=f"{arm}, diverged",
-            )  # fmt: skip
+    for part in parts:
+        _arm(axes, first, part.arm, part.finetuned)
+    _arm(axes, first, SCRATCH, first.scratch)
     axes.axhline(
-        part.persistence, color=BASELINE_COLOUR, linestyle="--", zorder=2, label="persistence"
+        first.persistence, color=BASELINE_COLOUR, linestyle="--", zorder=2, label="persistence"
     )
-    places = list(part.worse)
-    if places:
-        axes.plot(
-            sizes[places], part.means[0][places], "x", color="black", markersize=8, mew=1.6,
-            zorder=5, label="negative transfer",
-        )  # fmt: skip
-    _gain(axes, part)
-    axes.xaxis.set_major_locator(FixedLocator(list(part.sizes)))
+    for part in parts:
+        places = list(part.worse)
+        if places:
+            axes.plot(
+                np.array(part.sizes)[places], part.means[0][places], "x", color="black",
+                markersize=8, mew=1.6, zorder=5, label="negative transfer",
+            )  # fmt: skip
+    if len(parts) == 1:
+        _gain(axes, first)
+    axes.xaxis.set_major_locator(FixedLocator(list(first.sizes)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
     low, high = axes.get_ylim()
@@ -116,6 +111,24 @@ def _panel(axes: Axes, part: Comparison) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _arm(axes: Axes, part: Comparison, arm: str, errors: Float[np.ndarray, "size seed"]) -> None:
+    """The line of an arm, its band and its dots."""
+    sizes, colour = np.array(part.sizes), COLOURS[arm]
+    finite = np.where(np.isfinite(errors), errors, np.nan)
+    low, high = np.fmin.reduce(finite, 1), np.fmax.reduce(finite, 1)
+    axes.plot(sizes, errors.mean(1), color=colour, zorder=3, label=arm)
+    if errors.shape[1] > 1:
+        axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
+    for seed in range(errors.shape[1]):
+        axes.plot(sizes, finite[:, seed], ".", color=colour, markersize=5, zorder=3)
+    lost = sizes[~np.isfinite(errors).all(1)]
+    if lost.size:
+        axes.plot(
+            lost, np.full(lost.size, 0.97), "^", color=colour, markersize=6, zorder=5,
+            transform=axes.get_xaxis_transform(), label=f"{arm}, diverged",
+        )  # fmt: skip
 
 
 def _gain(axes: Axes, part: Comparison) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import xarray as xr
 
 from mpp.files import written_beside
-from mpp.study.compare import COLUMNS, budget, compare, verdict
+from mpp.study.compare import budget, columns, compare, tuned_arms, verdict
 from mpp.study.record import file_name
 from mpp.viz.style import save
 from mpp.viz.transfer import learning_curves
@@ -35,16 +35,19 @@ def transfer_report(
     folder = Path(out)
     parts = ["# Transfer against scratch", LEGEND]
     for system, ds in found.items():
-        comparisons = compare(ds, lead_steps)
+        by_arm = {arm: compare(ds, lead_steps, arm=arm) for arm in tuned_arms(ds)}
         picture = save(
             learning_curves(ds, lead_steps=lead_steps), folder / f"{file_name(system)}.png"
         )
         parts += [
             f"## {system}",
-            "\n".join(f"- {line}" for line in verdict(comparisons)),
+            "\n".join(f"- {line}" for parts in by_arm.values() for line in verdict(parts)),
             budget(ds),
             f"![error against training runs]({picture.name})",
-            markdown(COLUMNS, [row for part in comparisons for row in part.rows()]),
+            *(
+                markdown(columns(arm), [row for part in parts for row in part.rows()])
+                for arm, parts in by_arm.items()
+            ),
         ]
     with written_beside(folder / "report.md") as unfinished:
         unfinished.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from mpp.errors import InputError
 from mpp.schema import example
-from mpp.study.compare import TOGETHER, compare, headlines, verdict
+from mpp.study.compare import (
+    TOGETHER,
+    budget,
+    columns,
+    compare,
+    headlines,
+    tuned_arms,
+    verdict,
+)  # fmt: skip
 
 
 def test_on_power_laws_gains_are_the_head_start(study_result):
@@ -109,6 +118,30 @@ def test_rows_have_every_size_and_persistence(study_result):
     assert rows[-1][3] == "0.300"
     one = compare(study_result(sizes=(1,), seeds=1), (1,))[0].rows()
     assert one[0][3] == "0.100"
+
+
+def with_lora(ds):
+    """The study with a third arm, whose errors are half of those of full finetuning."""
+    lora = ds.sel(arm=["finetuned"]).assign_coords(arm=["lora"])
+    lora["vrmse"] = 0.5 * lora["vrmse"]
+    both = xr.concat([ds.sel(arm=["finetuned"]), lora, ds.sel(arm=["scratch"])], "arm",
+        data_vars="minimal")  # fmt: skip
+    return both.assign_attrs(ds.attrs, rates_lora=0.004)
+
+
+def test_every_arm_is_set_beside_scratch(study_result):
+    ds = with_lora(study_result())
+    assert tuned_arms(ds) == ("finetuned", "lora")
+    plain, (first, *_) = compare(study_result(), (1,)), compare(ds, (1,))
+    np.testing.assert_array_equal(first.finetuned, plain[0].finetuned)
+    parts = compare(ds, (1,), arm="lora")
+    np.testing.assert_allclose(parts[0].finetuned, 0.5 * first.finetuned)
+    np.testing.assert_array_equal(parts[0].scratch, first.scratch)
+    assert "scratch on 64 runs is matched with 4 lora" in verdict(parts)[0]
+    assert columns("lora")[3:5] == ("lora", "scratch")
+    assert "0.002 finetuned, 0.002 lora and 0.005 scratch" in budget(ds)
+    with pytest.raises(InputError, match="no arm 'head' among: finetuned, lora"):
+        compare(ds, (1,), arm="head")
 
 
 def test_other_files_are_refused(study_result):

@@ -10,8 +10,10 @@ from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Persistence
 from mpp.study import train
+from mpp.study.plan import Study
 from mpp.study.train import fresh
 from mpp.study.transfer import transfer
+from mpp.train.modes import RATES
 
 
 def results(ds: xr.Dataset) -> xr.Dataset:
@@ -158,6 +160,32 @@ def test_another_model_or_other_data_are_refused(model, runs, small, tmp_path):
         transfer(model, [runs()], tmp_path, one)
 
 
+def test_arms_may_be_added_and_each_trains_its_mode(model, runs, small, tmp_path, counted):
+    two = transfer(model, [runs()], tmp_path, small(sizes=(1,)))["mine"]
+    names = {"finetuned_1_0_0.002.nc", "scratch_1_0_0.005.nc"}
+    assert {path.name for path in (tmp_path / "cells/mine").iterdir()} == names
+    every = ("full", "head", "lora", "gradual", "scratch")
+    more = small(sizes=(1,), arms=every, mode_lr=(1e-3, 2e-3))
+    found = transfer(model, [runs()], tmp_path, more)["mine"]
+    # Each of three modes tries two rates at its only size.
+    assert len(counted) == 2 + 3 * 2
+    assert [call["mode"] for call in counted[2:]] == [m for m in every[1:4] for _ in range(2)]
+    assert {call["patience"] for call in counted} == {1.0}
+    assert found["arm"].values.tolist() == ["finetuned", *every[1:]]
+    xr.testing.assert_equal(found.sel(arm=["finetuned", "scratch"]), two)
+    again = transfer(model, [runs()], tmp_path, small(sizes=(1,)))["mine"]
+    assert len(counted) == 8
+    xr.testing.assert_equal(again, two)
+    assert set(pd.read_csv(tmp_path / "scores.csv")["arm"]) == {*two["arm"].values, "persistence"}
+
+
+def test_a_mode_has_its_own_rate_where_none_is_given():
+    study = Study(arms=("lora", "scratch"))
+    assert study.arms == ("lora", "scratch")
+    assert study.rates("lora") == (RATES["lora"],)
+    assert Study(arms=("scratch", "full")) == Study()
+
+
 def test_rates_are_chosen_by_validation_at_the_middle_size(
     model, runs, small, tmp_path, counted, monkeypatch
 ):
@@ -240,6 +268,9 @@ def test_processes_give_what_one_process_gives(model, runs, small, tmp_path):
         ({"sizes": ()}, r"sizes is \[\]; give one or more"),
         ({"sizes": (0, 2)}, r"sizes is \[0, 2\]; give one or more numbers above 0"),
         ({"lr": (-1.0,)}, "lr is"),
+        ({"mode_lr": (0.0,)}, "mode_lr is"),
+        ({"arms": ("full",)}, "arms are full; give scratch and one or more of full, head"),
+        ({"arms": ("scratch", "half")}, "arms are scratch, half; give"),
         ({"seeds": 0}, "seeds is 0"),
         ({"validation_runs": 0}, "validation_runs is 0"),
         ({"validation_runs": 4}, "6 runs, of which 2 to test on and 4 to choose weights by"),

@@ -80,6 +80,26 @@ def test_every_other_batch_at_the_end_is_rolled_out(data, make_model, tmp_path, 
     assert set(range(8)) - {step for step, *_ in rolled} <= set(plain)
 
 
+@pytest.mark.parametrize("unroll", [1, 2, 4])
+def test_a_rollout_takes_as_many_steps_on_its_own_frames_as_asked(
+    make_system, make_model, tmp_path, unroll, monkeypatch
+):
+    ds = make_system("drift")
+    data = MixtureData([ds], [ds], history=5, batch_size=4)
+    module = TrainingModule(make_model(("tracer", "velocity_x")), rollouts=1.0, unroll=unroll)
+    seen, advance = [], module.model.advance
+
+    def watched(batch, state):
+        if module.trainer.training:
+            seen.append((batch.frames, state is None))
+        return advance(batch, state)
+
+    monkeypatch.setattr(module.model, "advance", watched)
+    fit(module, data, tmp_path, max_steps=1)
+    # A window has six frames, of which the last is a target only.
+    assert seen == [(5 - unroll, True), *[(1, False)] * unroll]
+
+
 class Broken(Persistence):
     def forward(self, batch):
         return batch.values * float("nan")

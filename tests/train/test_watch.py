@@ -29,8 +29,9 @@ def after(step: int, drift: float, reaction: float):
         "val/reaction": reaction,
         "val": (drift + reaction) / 2,
     }
-    trainer = SimpleNamespace(callback_metrics=metrics, global_step=step, max_steps=100)
-    module = SimpleNamespace(data=SimpleNamespace(systems=SYSTEMS))
+    trainer = SimpleNamespace(callback_metrics=metrics, global_step=step)
+    data = SimpleNamespace(systems=SYSTEMS)
+    module = SimpleNamespace(data=data, progress=lambda: step / 100)
     return trainer, module
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from mpp.errors import InputError
 from mpp.schema import example
@@ -53,6 +54,22 @@ def test_negative_transfer_and_divergence_are_marked(study_result):
     drawn = lines(learning_curves(ds, lead_steps=(1,)).axes[0])
     assert drawn["negative transfer"].get_xdata().tolist() == [64]
     assert drawn["scratch, diverged"].get_xdata().tolist() == [1]
+
+
+def test_further_arms_have_lines_and_tables_of_their_own(study_result, tmp_path):
+    ds = study_result()
+    lora = ds.sel(arm=["finetuned"]).assign_coords(arm=["lora"])
+    lora["vrmse"] = 2.5 * lora["vrmse"]
+    ds = xr.concat([ds, lora], "arm", data_vars="minimal").assign_attrs(ds.attrs, rates_lora=0.004)
+    axes = learning_curves(ds, lead_steps=(1,)).axes[0]
+    drawn = lines(axes)
+    assert not axes.texts  # gains would lie over the further lines
+    assert list(drawn) == ["finetuned", "lora", "scratch", "persistence", "negative transfer"]
+    np.testing.assert_allclose(drawn["lora"].get_ydata(), 2.5 * drawn["finetuned"].get_ydata())
+    assert len({line.get_color() for line in list(drawn.values())[:4]}) == 4
+    page = transfer_report({"shallow_water": ds}, tmp_path, (1,)).read_text()
+    assert "| field | lead time | runs | lora | scratch | AG | EG |" in page
+    assert "lora is worse than scratch with 1 runs" in page
 
 
 def test_one_size_and_one_seed_are_drawn(study_result):

@@ -1,0 +1,107 @@
+"""Adapter files: what low-rank finetuning changed, for those who have the checkpoint.
+
+One safetensors file holds the factors, the rows of new fields and numbers, and in its metadata what
+the model's card says and the SHA-256 of the base's weights, without which it means nothing.
+"""
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+from torch import Tensor, nn
+
+from mpp.errors import InputError
+from mpp.files import written_beside
+from mpp.model.axial import AxialTransformer
+from mpp.model.lora import adapt, adapters, attach, merge
+from mpp.model.surrogate import Surrogate
+
+FORMAT = "mpp adapter 1"
+SCALES = ("value_scale", "change_scale")
+NUMBERS = ("kind", "size", "mean", "spread", "low", "high")
+
+
+def weights_hash(model: nn.Module) -> str:
+    """SHA-256 of a model's weights, which is that of the file that `mpp.save` writes of them."""
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    return hashlib.sha256(serialize(state)).hexdigest()
+
+
+def save_adapter(
+    adapted: AxialTransformer, base: AxialTransformer, rank: int, card: dict[str, Any], path: Path
+) -> None:
+    """Write what was trained of an adapted model that is not merged yet.
+
+    Args:
+        adapted: The model with its adapters.
+        base: The model that it started from.
+        rank: Rank of the adapters.
+        card: The card of the tuned model.
+        path: The file.
+    """
+    tensors = dict(adapters(adapted))
+    tensors |= {name: getattr(adapted, name) for name in SCALES}
+    tensors |= {f"numbers.{name}": getattr(adapted.numbers, name) for name in NUMBERS}
+    told = {
+        "format": FORMAT,
+        "base_sha256": weights_hash(base),
+        "rank": str(rank),
+        "names": json.dumps(adapted.names),
+        "numbers": json.dumps(adapted.numbers.names),
+        "card": json.dumps(card),
+    }
+    whole = {name: value.contiguous() for name, value in tensors.items()}
+    with written_beside(path) as unfinished:
+        unfinished.write_bytes(serialize(whole, told))
+
+
+def add_adapter(base: Surrogate, path: str | Path) -> AxialTransformer:
+    """The tuned model that an adapter file makes of its base, which stays as it is.
+
+    Args:
+        base: The model that was finetuned, as `mpp.load` returns it.
+        path: ``adapter.safetensors``, as ``mpp finetune --mode lora`` wrote it.
+
+    Raises:
+        InputError: No adapter file, or one of another base.
+    """
+    told, tensors = _read(Path(path))
+    if not isinstance(base, AxialTransformer) or told["base_sha256"] != weights_hash(base):
+        name = base.card.get("sha256", "unsaved weights")[:12]
+        raise InputError(
+            f"{path}: an adapter of the weights {told['base_sha256'][:12]}, and the model given "
+            f"has {name}; load the checkpoint that it was finetuned from"
+        )
+    model = copy.deepcopy(base)
+    fields, numbers = len(model.names), len(model.numbers.names)
+    model.grow(json.loads(told["names"]))
+    model.numbers.grow(json.loads(told["numbers"]))
+    adapt(model, int(told["rank"]), fields, numbers)
+    attach(model, tensors)
+    merge(model)
+    for owner, names, prefix in ((model, SCALES, ""), (model.numbers, NUMBERS, "numbers.")):
+        for name in names:
+            getattr(owner, name).copy_(tensors[f"{prefix}{name}"])
+    model.card = json.loads(told["card"])
+    return model.requires_grad_(True).eval()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected an adapter of mpp finetune --mode lora")
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(f"{path}: cannot be read ({error}); fetch it again") from None
+    if told.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: not an adapter (format {told.get('format', 'not told')!r}, expected "
+            f"{FORMAT!r}); give the adapter.safetensors of mpp finetune --mode lora"
+        )
+    return told, tensors

@@ -1,0 +1,108 @@
+"""How long a training may be: in steps, in minutes, or until it no longer gets better."""
+
+import time
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import Any
+
+import lightning as L
+
+from mpp.errors import InputError, require_at_least
+
+UNTIMED = 1000
+"""Steps that a run in minutes is taken to have until its first step has told how long one is."""
+
+
+@dataclass
+class Budget(L.Callback):
+    """Ends a run after so many steps or minutes, whichever is first, and says how far it is.
+
+    Minutes are those of training, validations included. They are kept in checkpoints: a resumed
+    run goes on with those that were left at the checkpoint it starts from.
+
+    Args:
+        steps: Optimizer steps; no limit when left out.
+        minutes: Minutes; no limit when left out.
+        patience: Share of the budget without a better validation after which the run ends; none
+            ends it early when this is 1.
+
+    Attributes:
+        ended: Why the run ended: ``steps``, ``minutes`` or ``patience``; ``interrupted`` before.
+
+    Raises:
+        InputError: No limit at all, one that is not positive, or a patience outside 0 to 1.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    patience: float = 1.0
+    ended: str = field(default="interrupted", init=False)
+    used: float = field(default=0.0, init=False)
+    best: tuple[float, float] = field(default=(inf, 0.0), init=False)
+    """The lowest validation error, and the share of the budget that was used then."""
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.minutes is None:
+            raise InputError("a run needs an end; give max_steps, max_minutes, or both")
+        if self.steps is not None:
+            require_at_least(1, max_steps=self.steps)
+        if self.minutes is not None and not (self.minutes > 0 and isfinite(self.minutes)):
+            raise InputError(f"max_minutes is {self.minutes}; give minutes above 0")
+        if not 0 < self.patience <= 1:
+            raise InputError(f"patience is {self.patience}; give a share of the run, above 0 to 1")
+        self.began: float | None = None
+
+    __hash__ = object.__hash__
+
+    @property
+    def seconds(self) -> float:
+        """Time used, that before a resumption included."""
+        return self.used + (0 if self.began is None else time.monotonic() - self.began)
+
+    def share(self, step: int) -> float:
+        """Share of the budget that is used after ``step`` steps, from 0 to 1."""
+        return min(1.0, step / self.total(step))
+
+    def total(self, step: int) -> float:
+        """Steps that the run will have in all, as far as can be told after ``step`` of them."""
+        known = inf if self.steps is None else self.steps
+        if self.minutes is None:
+            return known
+        if not step:
+            return min(known, UNTIMED)
+        return min(known, max(step, step * 60 * self.minutes / max(self.seconds, 1e-9)))
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.began = time.monotonic()
+        self._judge(trainer, validated=True)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self._judge(trainer, validated=False)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        error = float(trainer.callback_metrics["val"])
+        if error < self.best[0]:
+            self.best = error, self.share(trainer.global_step)
+        self._judge(trainer, validated=True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.used, self.began = self.seconds, None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "best": list(self.best)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.used = state_dict["seconds"]
+        self.best = (state_dict["best"][0], state_dict["best"][1])
+
+    def _judge(self, trainer: L.Trainer, validated: bool) -> None:
+        """Ask the trainer to stop where the run is over; the steps it counts itself."""
+        step = trainer.global_step
+        waited = self.share(step) - self.best[1]
+        if self.steps is not None and step >= self.steps:
+            self.ended = "steps"
+        elif self.minutes is not None and self.seconds >= 60 * self.minutes:
+            self.ended = "minutes"
+        elif validated and self.patience < 1 and waited >= self.patience:
+            self.ended = "patience"
+        trainer.should_stop |= self.ended in ("minutes", "patience")

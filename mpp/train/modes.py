@@ -1,0 +1,32 @@
+"""How much of a model finetuning trains, and how fast: the modes and their learning rates."""
+
+from typing import Literal, get_args
+
+from mpp.errors import InputError
+
+Mode = Literal["full", "head", "lora", "gradual"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+RATES: dict[Mode, float] = {"full": 2e-3, "head": 5e-3, "lora": 5e-3, "gradual": 2e-3}
+"""Level of the learning rate of each mode where none is given."""
+RANK = 4
+"""Rank of the adapters where none is given; they are 2.4 % of the parameters of mpp-mini."""
+HEAD_SHARE = 0.3
+"""Share of the budget in which `gradual` trains the head alone, where none is given."""
+STEPS = 500
+"""Optimizer steps where neither steps nor minutes are given."""
+PATIENCE = 0.5
+"""Share of the budget without a better validation after which finetuning ends."""
+
+
+def require_mode(mode: str, rank: int, head_share: float) -> None:
+    """Refuse a mode that there is not, or options that it cannot have.
+
+    Raises:
+        InputError: An unknown mode, a rank below one, or a share outside 0 to 1.
+    """
+    if mode not in MODES:
+        raise InputError(f"mode is {mode!r}; expected one of {', '.join(MODES)}")
+    if rank < 1:
+        raise InputError(f"rank is {rank}; give at least 1")
+    if not 0 < head_share < 1:
+        raise InputError(f"head_share is {head_share}; give a share of the run, between 0 and 1")
