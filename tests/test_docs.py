@@ -1,0 +1,69 @@
+"""The pages of docs/: every mapping in them is one, and every command runs, on small files."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+import yaml
+
+from mpp.data.mapping import Mapping
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+SMALLER = {"finetune": "--max-steps 3"}
+"""What is added to a command so that it takes seconds."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_mapping_of_a_page_is_one(page):
+    for text in blocks(page, "yaml"):
+        entries = yaml.safe_load(text)
+        assert set(Mapping.from_dict(entries).to_dict()) == set(entries)
+
+
+def test_lines_in_the_text_are_mappings_too():
+    lines = [line for page in PAGES for line in re.findall(r"`(\w+: [^`]+)`", page.read_text())]
+    assert len(lines) >= 5
+    for line in lines:
+        assert Mapping.from_dict(yaml.safe_load(line)).to_dict(), line
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Runs of waves on faces and centres, in files of their own, as the pages speak of them."""
+    (tmp_path / "runs").mkdir()
+    place = (np.arange(32) + 0.5) / 32
+    for run in range(3):
+        t, x, y = np.meshgrid(0.05 * np.arange(24), place, place, indexing="ij")
+        with netCDF4.Dataset(tmp_path / f"runs/{run}.nc", "w") as file:
+            for dim, values in {"t": t[:, 0, 0], "xc": place, "yc": place}.items():
+                file.createDimension(dim, values.size)
+                file.createVariable(dim, "f8", dim)[:] = values
+            for name, phase in {"U": 0.0, "T": 0.25}.items():
+                wave = np.sin(2 * np.pi * (x + y - (run + 1) * t + phase))
+                file.createVariable(name, "f4", ("t", "xc", "yc"))[:] = wave
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sh")], ids=lambda page: page.stem)
+def test_every_command_of_a_page_runs(page, folder):
+    for line in filter(None, "\n".join(blocks(page, "sh")).splitlines()):
+        words = shlex.split(line)
+        assert words.pop(0) == "mpp"
+        more = shlex.split(SMALLER.get(words[0], ""))
+        command = [sys.executable, "-W", "error", "-m", "mpp", *words, *more]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        # The doctor finds that nothing says what the sides are, and writes down its guess.
+        expected = 2 if words[0] == "doctor" else 0
+        assert done.returncode == expected, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert (folder / "tuned" / "weights.safetensors").is_file()
