@@ -38,8 +38,6 @@ WRITTEN = (
     "index.html",
 )
 """What a demo leaves in its folder."""
-RATE = 5e-3
-"""Learning rate of both arms; on the validation run finetuning did worse with 0.002 and 0.004."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,6 @@ def demo(out: Path, datasets: Path, checkpoint: str, plan: Plan, bar: Bar) -> xr
             target,
             out / name,
             max_steps=plan.steps,
-            lr=RATE,
             seed=plan.seed,
             patience=1.0,  # both train for as many steps
             task=f"train {name}",
@@ -119,7 +116,7 @@ def story(checkpoint: str, card: dict[str, Any], plan: Plan) -> str:
         f"The model {checkpoint} was pretrained on {', '.join(card.get('systems', ()))}. It was "
         f"finetuned for {plan.steps} steps on {plan.runs} runs of {TARGET}, which it had not seen. "
         "The same model from random weights trained on the same runs for as many steps, at the "
-        f"same rate of {RATE}. Both are scored here on "
+        "same rate. Both are scored here on "
         f"{plan.test_runs} runs that neither has seen, beside persistence, which copies the last "
         "frame. VRMSE is the error relative to the variation of the truth: 0 is perfect, 1 is no "
         "better than predicting the mean."

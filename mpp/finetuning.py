@@ -20,7 +20,7 @@ from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.donors import ZERO, grow_from
 from mpp.train.finetune import FinetuningModule
 from mpp.train.fit import Precision, fit
-from mpp.train.modes import HEAD_SHARE, PATIENCE, RANK, STEPS, Mode
+from mpp.train.modes import HEAD_SHARE, PATIENCE, RANK, STEPS, UNROLL_SHARE, Mode
 from mpp.units import in_units
 
 HELD_OUT = 0.2
@@ -49,7 +49,7 @@ def finetune(
     donors: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
     patience: float = PATIENCE,
-    rollouts: float = 0.2,
+    rollouts: float = UNROLL_SHARE,
     unroll: int | None = None,
 ) -> AxialTransformer:
     """Adapt a copy of a model to the runs of one system; the model given stays as it is.

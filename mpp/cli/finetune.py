@@ -61,7 +61,7 @@ def add_what(group: argparse._ArgumentGroup) -> None:
 
 def add_how(group: argparse._ArgumentGroup) -> None:
     """Options on the budget and the training."""
-    from mpp.train.modes import MODES, PATIENCE, RATES, STEPS
+    from mpp.train.modes import MODES, PATIENCE, RATES, STEPS, UNROLL_SHARE
 
     add = group.add_argument
     rates = ", ".join(f"{RATES[mode]:g} {mode}" for mode in MODES)
@@ -75,9 +75,9 @@ def add_how(group: argparse._ArgumentGroup) -> None:
     add("--batch-size", type=int, default=2, metavar="B", help="windows in a batch (default 2)")
     add("--unroll", type=int, metavar="K",
         help="steps of a rollout on its own frames (default: half a window)")  # fmt: skip
-    add("--unroll-share", type=float, default=0.2, metavar="S",
+    add("--unroll-share", type=float, default=UNROLL_SHARE, metavar="S",
         help="share of the run, at its end, in which every other batch is rolled out "
-        "(default 0.2)")  # fmt: skip
+        f"(default {UNROLL_SHARE:g})")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes split and order (default 0)")
     add("--precision", choices=["32-true", "bf16-mixed"], default="32-true",
         help="of the training (default 32-true)")  # fmt: skip

@@ -55,7 +55,7 @@ class Study:
     test_runs: int = 8
     validation_runs: int = 4
     max_steps: int = 300
-    lr: tuple[float, ...] = (2e-3,)
+    lr: tuple[float, ...] = (RATES["full"],)
     scratch_lr: tuple[float, ...] = (5e-3,)
     batch_size: int = 2
     validate_every: int = 50

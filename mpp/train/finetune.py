@@ -9,7 +9,7 @@ from mpp.model.axial import AxialTransformer
 from mpp.model.lora import NUMBER_ROWS, adapt
 from mpp.train.datamodule import MixtureData
 from mpp.train.donors import choose_donors, grow_from, require_donors
-from mpp.train.modes import HEAD_SHARE, RANK, RATES, Mode, require_mode
+from mpp.train.modes import HEAD_SHARE, RANK, RATES, UNROLL_SHARE, Mode, require_mode
 from mpp.train.modules import TrainingModule
 from mpp.train.schedule import Trapezoid
 
@@ -55,7 +55,7 @@ class FinetuningModule(TrainingModule):
         weight_decay: float = 0.01,
         warmup: float = 0.1,
         decay: float = 0.5,
-        rollouts: float = 0.2,
+        rollouts: float = UNROLL_SHARE,
         unroll: int | None = None,
         mode: Mode = "full",
         rank: int = RANK,

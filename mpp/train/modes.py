@@ -6,8 +6,10 @@ from mpp.errors import InputError
 
 Mode = Literal["full", "head", "lora", "gradual"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-RATES: dict[Mode, float] = {"full": 2e-3, "head": 5e-3, "lora": 5e-3, "gradual": 2e-3}
+RATES: dict[Mode, float] = {"full": 5e-3, "head": 5e-3, "lora": 1e-2, "gradual": 5e-3}
 """Level of the learning rate of each mode where none is given."""
+UNROLL_SHARE = 0.5
+"""Share of the budget, at its end, in which every other batch is rolled out."""
 RANK = 4
 """Rank of the adapters where none is given; they are 2.4 % of the parameters of mpp-mini."""
 HEAD_SHARE = 0.3

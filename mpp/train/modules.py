@@ -23,7 +23,7 @@ from mpp.train.loss import Loss, change_loss, rollout_loss
 from mpp.train.optimizer import MakeOptimizer, muon_adamw
 from mpp.train.schedule import Schedule, Trapezoid
 
-ROLLED_OUT = 0.03
+ROLLED_OUT = 0.1
 """Weight of a rollout's later steps against the steps from true frames; their errors are larger."""
 READING = 0.03
 """Weight of the numbers read back against the frames."""

@@ -106,7 +106,7 @@ def test_the_result_says_everything(model, runs, small, tmp_path):
     assert ds["step"].values.tolist() == [1, 2, 3]
     assert np.isfinite(ds["vrmse"]).all()
     assert (ds["seconds"] > 0).all()
-    assert ds["learning_rate"].values[:, 0, 0].tolist() == [0.002, 0.005]
+    assert ds["learning_rate"].values[:, 0, 0].tolist() == [0.005, 0.005]
     table = pd.read_csv(tmp_path / "scores.csv")
     # Two systems: eight trainings and persistence, two fields, three lead times.
     assert len(table) == 2 * (8 + 1) * 2 * 3
@@ -135,7 +135,7 @@ def test_sizes_seeds_and_systems_may_be_added(model, runs, small, tmp_path, coun
     ("changed", "message"),
     [
         ({"max_steps": 3}, "study, max_steps is 2 there and 3 here"),
-        ({"lr": (1e-3,)}, r"study, lr is \[0.002\] there and \[0.001\] here"),
+        ({"lr": (1e-3,)}, r"study, lr is \[0.005\] there and \[0.001\] here"),
         ({"lead_steps": (1, 2)}, "frames_to_forecast is 3 there and 2 here"),
         ({"validation_runs": 2}, "validation_runs is 1 there and 2 here"),
     ],
@@ -162,7 +162,7 @@ def test_another_model_or_other_data_are_refused(model, runs, small, tmp_path):
 
 def test_arms_may_be_added_and_each_trains_its_mode(model, runs, small, tmp_path, counted):
     two = transfer(model, [runs()], tmp_path, small(sizes=(1,)))["mine"]
-    names = {"finetuned_1_0_0.002.nc", "scratch_1_0_0.005.nc"}
+    names = {"finetuned_1_0_0.005.nc", "scratch_1_0_0.005.nc"}
     assert {path.name for path in (tmp_path / "cells/mine").iterdir()} == names
     every = ("full", "head", "lora", "gradual", "scratch")
     more = small(sizes=(1,), arms=every, mode_lr=(1e-3, 2e-3))
