@@ -1,9 +1,10 @@
-r"""Optimizers: Muon for matrices with AdamW for everything else, or any other package's.
+r"""Optimizers: Muon for linear maps with AdamW for everything else, or any other package's.
 
 Muon (Jordan et al. 2024) replaces the momentum :math:`M` of a matrix by the nearest orthogonal one,
 :math:`(M M^T)^{-1/2} M`, found by Newton-Schulz iterations. The result is scaled by
 :math:`0.2 \sqrt{\max(m, n)}`, which gives it the RMS of an AdamW step (Liu et al. 2025), so that
-both parts share one learning rate and weight decay.
+both parts share one learning rate and weight decay. The kernel of a convolution is the matrix that
+it is for one patch: as many columns as there are channels and points in it.
 
 `torch.optim.Muon` iterates in bfloat16, which is slow on processors without bfloat16 arithmetic
 (measured: 1 GFLOP/s against 78 in float32), and handles one matrix at a time; here matrices of one
@@ -25,6 +26,8 @@ from mpp.errors import InputError
 MakeOptimizer = Callable[..., Any]
 """Takes the model, the level of the learning rate and the weight decay; gives an optimizer."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Layers whose weight is a linear map."""
 
 
 def orthogonalize(
@@ -54,7 +57,8 @@ class MuonAdamW(Optimizer):
     """Muon on two-dimensional weights of layers, AdamW on the rest.
 
     Args:
-        matrices: Parameters with two dims that act as linear maps.
+        matrices: Parameters that act as linear maps: the first dim is what comes out, all others
+            together are what goes in.
         others: All other parameters.
         lr: Learning rate of both parts.
         weight_decay: Decoupled weight decay of the matrices; the others have none.
@@ -104,12 +108,13 @@ class MuonAdamW(Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
                 state["momentum"].lerp_(gradient, 1 - group["momentum"])
-                updates.append(gradient.lerp(state["momentum"], group["momentum"]))
+                update = gradient.lerp(state["momentum"], group["momentum"])
+                updates.append(update.flatten(1))
             steps = orthogonalize(torch.stack(updates))
-            size = 0.2 * max(alike[0].shape) ** 0.5
+            size = 0.2 * max(steps.shape[1:]) ** 0.5
             for parameter, step in zip(alike, steps, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(step, alpha=-group["lr"] * size)
+                parameter.add_(step.view_as(parameter), alpha=-group["lr"] * size)
 
     def _step_others(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         first, second = group["betas"]
@@ -139,8 +144,8 @@ def _shape(parameter: nn.Parameter) -> tuple[int, ...]:
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters of a model that Muon is for (weights of linear layers), and the others."""
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    """Weights of linear and convolutional layers, which Muon is for, and all other parameters."""
+    linear = [module for module in model.modules() if isinstance(module, LINEAR)]
     weights = {id(module.weight) for module in linear}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in trained if id(parameter) in weights]

@@ -127,8 +127,25 @@ def test_every_trainable_parameter_is_in_exactly_one_part(make_model, frozen):
     matrices, others = split_parameters(model)
     wanted = [id(parameter) for parameter in model.parameters() if parameter.requires_grad]
     assert sorted(id(parameter) for parameter in (*matrices, *others)) == sorted(wanted)
-    assert all(parameter.ndim == 2 for parameter in matrices)
+    assert all(parameter.ndim >= 2 for parameter in matrices)
     assert matrices
+
+
+def test_a_kernel_steps_as_the_matrix_that_it_is():
+    torch.manual_seed(0)
+    kernel = nn.Conv2d(3, 5, 2)
+    linear = nn.Linear(12, 5)
+    with torch.no_grad():
+        linear.weight.copy_(kernel.weight.flatten(1))
+        linear.bias.copy_(kernel.bias)
+    patches = torch.randn(16, 3, 2, 2)
+    for model, given in ((kernel, patches), (linear, patches.flatten(1))):
+        optimizer = muon_adamw(model, lr=0.01, weight_decay=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(given).square().mean().backward()
+            optimizer.step()
+    torch.testing.assert_close(kernel.weight.flatten(1), linear.weight)
 
 
 def test_parameters_without_gradient_stay():
