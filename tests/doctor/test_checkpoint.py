@@ -14,6 +14,7 @@ from mpp.doctor.report import Report
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import Transform
 from mpp.schema import example
+from mpp.train.modes import UNROLL_SHARE
 from mpp.weights import save
 
 SHAPE = {"history": 2, "width": 32, "heads": 2, "depth": 1, "hidden": 16, "local_out": 1}
@@ -89,8 +90,8 @@ def test_three_steps_are_taken_one_of_them_rolled_out(
     found = report.checkpoint.cost
     assert found is not None
     assert (found.steps, found.batch_size) == (500, 2)
-    # One step in ten is rolled out: every other one of the last fifth.
-    each = 0.9 * watch.plain[-1] + 0.1 * watch.rolled[-1]
+    rolled = UNROLL_SHARE / 2  # every other one of that share
+    each = (1 - rolled) * watch.plain[-1] + rolled * watch.rolled[-1]
     assert found.seconds_a_step == pytest.approx(each)
     # Twenty validations; one run of three is held out, and its 9 frames are two windows of 5.
     assert found.seconds == pytest.approx(500 * each + 20 * watch.validation[-1])
