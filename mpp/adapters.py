@@ -25,10 +25,14 @@ SCALES = ("value_scale", "change_scale")
 NUMBERS = ("kind", "size", "mean", "spread", "low", "high")
 
 
+def serialized(model: nn.Module) -> bytes:
+    """A model's weights as safetensors, which is what `mpp.save` writes of them."""
+    return serialize({name: value.contiguous() for name, value in model.state_dict().items()})
+
+
 def weights_hash(model: nn.Module) -> str:
-    """SHA-256 of a model's weights, which is that of the file that `mpp.save` writes of them."""
-    state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    return hashlib.sha256(serialize(state)).hexdigest()
+    """SHA-256 of a model's weights, which is that of their file."""
+    return hashlib.sha256(serialized(model)).hexdigest()
 
 
 def save_adapter(

@@ -11,10 +11,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from safetensors.torch import save as serialize
 
 from mpp import __version__
-from mpp.adapters import add_adapter
+from mpp.adapters import add_adapter, serialized
 from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
 from mpp.errors import InputError
 from mpp.files import written_beside
@@ -44,9 +43,7 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
         written_beside(folder / WEIGHTS) as fresh,
     ):
         # Not safetensors' own `save_file`, which lets nobody else read the file.
-        fresh.write_bytes(
-            serialize({name: value.contiguous() for name, value in model.state_dict().items()})
-        )
+        fresh.write_bytes(serialized(model))
         description = {
             "format": FORMAT,
             "mpp": __version__,

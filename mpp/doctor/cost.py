@@ -8,7 +8,6 @@ import copy
 import inspect
 import logging
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,11 +25,14 @@ from mpp.data.windows import IN_MEMORY_BYTES
 from mpp.doctor.layout import cost
 from mpp.doctor.report import Precision
 from mpp.doctor.sampled import MOST_BYTES, spread
-from mpp.finetuning import finetune
+from mpp.finetuning import HELD_OUT, finetune
 from mpp.model.axial import AxialTransformer
 from mpp.schema import space_axes
 from mpp.train.datamodule import MixtureData, window_frames
 from mpp.train.finetune import FinetuningModule
+from mpp.train.fit import expected_warnings
+from mpp.train.modes import STEPS as DEFAULT_STEPS
+from mpp.train.modes import UNROLL_SHARE
 
 STEPS = 3
 POINTS = 128**2
@@ -38,10 +40,6 @@ POINTS = 128**2
 LEAST_POINTS = 16
 """Points along an axis that are kept in any case."""
 WINDOWS = 4
-DEFAULT_STEPS = 500
-"""Steps of a finetuning where nothing else is said."""
-HELD_OUT = 0.2
-"""Share of the runs that a finetuning validates on."""
 
 
 @dataclass(frozen=True)
@@ -185,14 +183,14 @@ def measure(
     """
     given = inspect.signature(finetune).parameters
     steps, batch = DEFAULT_STEPS, int(given["batch_size"].default)
-    share = float(inspect.signature(FinetuningModule).parameters["rollouts"].default)
     frames = window_frames(model, [ds])
     watch, memory = Stopwatch(on_step), Memory()
     data = MixtureData([trial.ds], [trial.ds], frames, batch)
     module = MeasuredModule(copy.deepcopy(model), data)
     _train(module, data, watch, precision)
     plain, rolled = watch.plain[-1], (watch.rolled or watch.plain)[-1]
-    each = trial.scaled * ((1 - share / 2) * plain + share / 2 * rolled)
+    share = UNROLL_SHARE / 2  # every other batch of that part of the run
+    each = trial.scaled * ((1 - share) * plain + share * rolled)
     checks = ceil(steps / int(given["validate_every"].default)) * _validation_batches(
         ds, frames, batch
     )
@@ -235,11 +233,7 @@ def _train(module: FinetuningModule, data: MixtureData, watch: Stopwatch, precis
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with warnings.catch_warnings():
-        # As in `mpp.train.fit`, which says why.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*Mismatch dtype between input and weight.*")
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    with expected_warnings():
         trainer.fit(module.train(), data)
 
 

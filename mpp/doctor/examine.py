@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -141,17 +141,11 @@ def _axis(reading: Reading, axis: str) -> AxisReport:
     coordinate = reading.ds[axis]
     values = np.asarray(coordinate.values, dtype=np.float64)
     source = reading.plan.space.get(axis, axis)
-    steps = np.diff(values) if values.size > 1 else np.zeros(1)
     return AxisReport(
         name=axis,
         source=source,
-        size=values.size,
-        low=float(values[0]),
-        high=float(values[-1]),
-        spacing=float(np.ptp(values)) / max(1, values.size - 1),
-        shortest=float(steps.min()),
-        longest=float(steps.max()),
-        even=is_even(values),
+        spacing=_mean_step(values),
+        **_extent(values),
         units=str(coordinate.attrs.get("units", "")),
         numbered=source not in reading.plan.coordinates,
         boundary=str(coordinate.attrs.get("boundary", "")),
@@ -161,19 +155,30 @@ def _axis(reading: Reading, axis: str) -> AxisReport:
 def _time(reading: Reading) -> TimeReport:
     values = np.asarray(reading.ds["time"].values, dtype=np.float64)
     source = reading.plan.time or ""
-    steps = np.diff(values) if values.size > 1 else np.zeros(1)
     return TimeReport(
         source=source,
-        size=values.size,
-        low=float(values[0]),
-        high=float(values[-1]),
-        step=float(np.ptp(values)) / max(1, values.size - 1),
-        shortest=float(steps.min()),
-        longest=float(steps.max()),
-        even=is_even(values),
+        step=_mean_step(values),
+        **_extent(values),
         units=str(reading.ds["time"].attrs.get("units", "")),
         numbered=bool(source) and source not in reading.plan.coordinates,
     )
+
+
+def _mean_step(values: np.ndarray) -> float:
+    return float(np.ptp(values)) / max(1, values.size - 1)
+
+
+def _extent(values: np.ndarray) -> dict[str, Any]:
+    """What is told alike of points along an axis and of times."""
+    steps = np.diff(values) if values.size > 1 else np.zeros(1)
+    return {
+        "size": values.size,
+        "low": float(values[0]),
+        "high": float(values[-1]),
+        "shortest": float(steps.min()),
+        "longest": float(steps.max()),
+        "even": is_even(values),
+    }
 
 
 def _masks(

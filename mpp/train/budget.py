@@ -1,6 +1,7 @@
 """How long a training may be: in steps, in minutes, or until it no longer gets better."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any
@@ -58,6 +59,11 @@ class Budget(L.Callback):
     def seconds(self) -> float:
         """Time used, that before a resumption included."""
         return self.used + (0 if self.began is None else time.monotonic() - self.began)
+
+    @property
+    def length(self) -> int | Callable[[int], float]:
+        """Steps of the run where they are its only limit; else what tells them, `total`."""
+        return self.total if self.steps is None or self.minutes is not None else self.steps
 
     def share(self, step: int) -> float:
         """Share of the budget that is used after ``step`` steps, from 0 to 1."""

@@ -101,7 +101,18 @@ def fit(
         default_root_dir=out,
         enable_model_summary=False,
     )
-    with warnings.catch_warnings(), _interruptible():
+    with expected_warnings(), _interruptible():
+        trainer.fit(module.train(), data, ckpt_path=str(state) if state.is_file() else None)
+    if keep_best:
+        chosen = torch.load(best.best_model_path, weights_only=True)
+        module.load_state_dict(chosen["state_dict"])
+    return budget
+
+
+@contextmanager
+def expected_warnings() -> Iterator[None]:
+    """Without the warnings of Lightning that a training of ours brings about on purpose."""
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=NOT_EMPTY)
         # Windows are read in the training process unless the user asks for workers.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -109,11 +120,7 @@ def fit(
         warnings.filterwarnings("ignore", message=".*Mismatch dtype between input and weight.*")
         # Lightning's own use of torch.utils._pytree.
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-        trainer.fit(module.train(), data, ckpt_path=str(state) if state.is_file() else None)
-    if keep_best:
-        chosen = torch.load(best.best_model_path, weights_only=True)
-        module.load_state_dict(chosen["state_dict"])
-    return budget
+        yield
 
 
 def _metrics(out: Path, state: Path) -> CSVLogger:

@@ -212,7 +212,7 @@ class TrainingModule(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(self.model, self.lr, self.weight_decay)
-        schedule = self.schedule(optimizer, self.budget.total)
+        schedule = self.schedule(optimizer, self.budget.length)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

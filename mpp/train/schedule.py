@@ -13,8 +13,8 @@ from mpp.errors import InputError, require_at_least
 Schedule = Callable[..., Any]
 """Takes an optimizer, whose groups' rates are the level, and the run's steps; gives a scheduler.
 
-The steps are a number, or a function that tells at a step how many there will be in all, where
-that depends on the time they take."""
+The steps are a number; where minutes limit the run, a function that tells at a step how many there
+will be in all."""
 Steps = float | Callable[[int], float]
 
 

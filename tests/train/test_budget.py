@@ -144,3 +144,18 @@ def test_a_run_that_ended_early_ends_again_when_it_is_resumed(make_model, two_sy
 def test_what_is_no_budget_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         Budget(**options)
+
+
+def test_a_schedule_is_told_a_number_where_steps_are_the_only_limit(
+    make_model, two_systems, tmp_path
+):
+    told = []
+
+    def schedule(optimizer, steps):
+        told.append(steps)
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+    data = MixtureData(two_systems[:1], two_systems[:1], history=3, batch_size=4)
+    module = TrainingModule(make_model(("tracer", "velocity_x")), schedule=schedule)
+    fit(module, data, tmp_path, max_steps=3)
+    assert told == [3]

@@ -4,12 +4,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from mpp.data.windows import STILL
 from mpp.doctor.finding import Finding, note, problem, warning
 from mpp.doctor.parts import FieldReport
 from mpp.doctor.report import Report
 
-STILL = 1e-5
-"""Training counts a field as changing by this share of its size at least (`mpp.data.windows`)."""
 RESOLVED = {"float32": 2.0**-23, "bfloat16": 2.0**-7}
 """Distance from 1 to the next number."""
 LARGEST, SMALLEST = 3.4e38, 1.2e-38
