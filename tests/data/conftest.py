@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 
@@ -50,3 +52,18 @@ def well_file(tmp_path, layouts, solvers):
         return layouts.write_well(tmp_path / name, solvers, **changes)
 
     return write
+
+
+@pytest.fixture
+def points_read(monkeypatch):
+    """How many points each read of an HDF5 dataset gave, in turn, from here on."""
+    read = []
+    plain = h5py.Dataset.__getitem__
+
+    def counting(self, key, **options):
+        part = plain(self, key, **options)
+        read.append(np.size(part))
+        return part
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", counting)
+    return read
