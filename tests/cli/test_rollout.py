@@ -121,5 +121,9 @@ def test_a_rollout_that_leaves_the_finite_says_where(checkpoint, data, tmp_path,
         parameter.data.fill_(torch.nan)
     save(model, checkpoint)
     assert call(checkpoint, data, tmp_path / "nan.nc") == 0
-    assert "step 1 and those after it are not finite" in capsys.readouterr().err
-    assert xr.load_dataset(tmp_path / "nan.nc").attrs["finite_steps"] == 0
+    line = "stopped at step 1, sample 0: tracer is not finite (and 1 more, see the attribute"
+    assert line in capsys.readouterr().err
+    made = xr.load_dataset(tmp_path / "nan.nc")
+    assert (made.attrs["finite_steps"], made.attrs["stopped_step"]) == (0, 1)
+    assert made["tracer"].isnull().all()
+    assert made.sizes["time"] == 1

@@ -131,10 +131,15 @@ def test_an_unknown_field_is_refused():
         rollout(model, example(), 1)
 
 
-def test_progress_is_told_after_each_step():
-    done = []
-    rollout(Persistence(), example(), 3, progress=done.append)
-    assert done == [1, 2, 3]
+def test_progress_counts_steps_over_batches_and_members():
+    calls = []
+    rollout(Persistence(), example(samples=3), 2, progress=lambda *c: calls.append(c), batch_size=2)
+    # Two batches, of two runs and of one.
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4), (4, 4)]
+    calls.clear()
+    options = {"batch_size": 2, "members": 2, "perturb": 0.1}
+    rollout(Growing(2), example(), 3, progress=lambda *c: calls.append(c), **options)
+    assert calls[-1] == (6, 6)
 
 
 def test_a_rollout_leaves_model_and_history_as_they_are():
