@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"mpp {words[0]}: {error}\n")
         return 2
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write(f"mpp {words[0]}: {interrupt or 'interrupted'}\n")
+        sys.stderr.write(f"mpp {words[0]}: {str(interrupt) or 'interrupted'}\n")
         return 130
     return 0
 

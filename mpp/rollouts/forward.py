@@ -15,9 +15,11 @@ from mpp.errors import InputError, require_at_least
 from mpp.files import written_beside
 from mpp.model.surrogate import Surrogate
 from mpp.rollouts import provenance
-from mpp.rollouts.stepping import Frames, Row, Stepping, device_of
+from mpp.rollouts.blocks import Blocks
+from mpp.rollouts.layout import Layout
+from mpp.rollouts.stepping import Row, Stepping, device_of
 from mpp.rollouts.stops import LIMIT
-from mpp.rollouts.stores import Entry, MemoryStore, Store, block_frames, copy, file_store, writing
+from mpp.rollouts.stores import MemoryStore, Store, file_store, writing
 from mpp.rollouts.truth import continuation
 
 Report = Callable[[int, int], None]
@@ -92,13 +94,13 @@ def rollout(
     after = None if truth is None else continuation(truth, history, steps)
     time = _times(history, steps, time_step) if after is None else after["time"].values
     beyond = _numbers_outside(stepping)
-    plan = _Plan(stepping, time, after)
+    layout = Layout(stepping, time, after)
     target = None if out is None else require_free(Path(out), overwrite)
-    with _store(plan, target) as store:
+    with _store(layout, target) as store:
         done, interrupted = _fill(store, stepping, progress, catch=target is not None)
         lengths = _lengths(done)
         try:
-            plan.copy_to(store, lengths)
+            layout.copy_to(store, lengths)
         except KeyboardInterrupt:
             if target is None:
                 raise
@@ -114,7 +116,10 @@ def rollout(
         raise KeyboardInterrupt(f"interrupted {interrupted}; the frames so far are in {target}")
     if stepping.stopped:
         warnings.warn(provenance.stopped_line(attrs), RolloutStopped, stacklevel=2)
-    return store.dataset if isinstance(store, MemoryStore) else reopen(target)
+    if isinstance(store, MemoryStore):
+        return store.dataset
+    assert target is not None
+    return reopen(target)
 
 
 def reopen(path: Path) -> xr.Dataset:
@@ -122,67 +127,16 @@ def reopen(path: Path) -> xr.Dataset:
     return open_plain(path, "zarr" if path.suffix == ".zarr" else "netcdf4")
 
 
-class _Plan:
-    """The variables of the result, and what of them is known beforehand."""
-
-    def __init__(self, stepping: Stepping, time: np.ndarray, after: xr.Dataset | None) -> None:
-        history = stepping.history
-        self.known: dict[str, xr.Variable] = {
-            "time": xr.Variable(("time",), time, history["time"].attrs)
-        }
-        members = len(stepping.models) * stepping.members
-        lead = ("sample", "member", "time") if members > 1 else ("sample", "time")
-        if members > 1:
-            self.known["member"] = xr.Variable(("member",), np.arange(members))
-        space = schema.space_axes(history)
-        runs = ["sample"] if "sample" in history.coords else []
-        steady = [
-            name for role in ("static", "mask", "parameter") for name in schema.names(history, role)
-        ]
-        for name in (*space, *runs, *steady):
-            variable = history[name].variable
-            if "time" not in variable.dims and variable.dtype.kind in "fiub":
-                self.known[str(name)] = variable
-        described = {item.name: item.attrs() for item in schema.fields(history)}
-        self.entries = {
-            name: Entry((*lead, *space), np.dtype("float32"), attrs)
-            for name, attrs in described.items()
-        }
-        for name in described if after is not None else ():
-            assert after is not None
-            variable = after[name].variable
-            attrs = {**variable.attrs, "role": "truth"}
-            self.known[f"truth_{name}"] = variable.copy(deep=False)
-            self.known[f"truth_{name}"].attrs = attrs
-        for name, variable in self.known.items():
-            kind = variable.dtype.newbyteorder("=")
-            dtype = np.dtype("i1") if kind.kind == "b" else kind
-            self.entries[name] = Entry(
-                tuple(str(dim) for dim in variable.dims), dtype, dict(variable.attrs)
-            )
-        self.sizes = {
-            "sample": history.sizes["sample"],
-            **({"member": members} if members > 1 else {}),
-            "time": len(time),
-            **{axis: history.sizes[axis] for axis in space},
-        }
-
-    def copy_to(self, store: Store, lengths: dict[str, int]) -> None:
-        """Put coordinates, maps, numbers and the truth, as far as the result goes."""
-        for name, variable in self.known.items():
-            copy(store, name, variable, lengths)
-
-
 @contextmanager
-def _store(plan: _Plan, out: Path | None) -> Iterator[Store]:
+def _store(layout: Layout, out: Path | None) -> Iterator[Store]:
     if out is None:
-        yield MemoryStore(plan.entries, plan.sizes)
+        yield MemoryStore(layout.entries, layout.sizes)
         return
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with (
         written_beside(out) as unfinished,
-        file_store(plan.entries, plan.sizes, unfinished, out) as made,
+        file_store(layout.entries, layout.sizes, unfinished, out) as made,
     ):
         yield made
 
@@ -202,7 +156,7 @@ def _fill(
         Frames of each row, and up to where it came if it was interrupted.
     """
     total = len(stepping.batches()) * stepping.steps
-    blocks, interrupted = _Blocks(store, schema.names(stepping.history)), ""
+    blocks, interrupted = Blocks(store, schema.names(stepping.history)), ""
     try:
         for frames in stepping.frames():
             blocks.add(frames)
@@ -218,45 +172,6 @@ def _fill(
         interrupted = f"after step {step} of {stepping.steps} of sample {row.sample}{member}"
     blocks.put()
     return blocks.done, interrupted
-
-
-class _Blocks:
-    """Frames of one batch wait until they fill a chunk of the store.
-
-    Whatever is interrupted can be done again and does no harm.
-    """
-
-    def __init__(self, store: Store, names: Sequence[str]) -> None:
-        self.store, self.names = store, names
-        self.length = block_frames(store.sizes)
-        self.waiting: list[Frames] = []
-        self.written: dict[Row, int] = {}
-
-    @property
-    def done(self) -> dict[Row, int]:
-        """Frames of each row so far."""
-        waiting = {row: frames.step for frames in self.waiting for row in frames.rows}
-        return {**self.written, **waiting}
-
-    def add(self, frames: Frames) -> None:
-        if self.waiting and self.waiting[0].number != frames.number:
-            self.put()
-        self.waiting.append(frames)
-        if frames.step % self.length == 0:
-            self.put()
-
-    def put(self) -> None:
-        if not self.waiting:
-            return
-        first, last = self.waiting[0], self.waiting[-1]
-        values = np.stack([frames.values for frames in self.waiting], 2)
-        for place, row in enumerate(first.rows):
-            member = (row.member,) if "member" in self.store.sizes else ()
-            where = (row.sample, *member, slice(first.step - 1, last.step))
-            for channel, name in enumerate(self.names):
-                self.store.put(name, where, values[place, channel])
-        self.written = self.done
-        self.waiting = []
 
 
 def _lengths(done: dict[Row, int]) -> dict[str, int]:
