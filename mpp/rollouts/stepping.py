@@ -98,13 +98,17 @@ class Stepping:
             InputError: They hold NaN, or numbers in units that cannot be converted.
         """
         first, last = rows[0].sample, rows[-1].sample
-        past = self.history.isel(sample=slice(first, last + 1), time=slice(-model.history, None))
+        frames = model.history
+        if self.perturb:  # by the same for all models, and a change takes two frames
+            frames = max(2, *(one.history for one in self.models))
+        past = self.history.isel(sample=slice(first, last + 1), time=slice(-frames, None))
         batch = Batch.from_dataset(past)
         require_finite(batch, "history")
         batch = batch.rows([row.sample - first for row in rows])
         if self.perturb:
             members = [row.member % self.members for row in rows]
             batch = perturbed(batch, members, self.perturb, self.seed, model.field_scales)
+            batch = batch.window(max(0, batch.frames - model.history), batch.frames)
         return batch.in_units(model.number_units)
 
     def frames(self) -> Iterator[Frames]:

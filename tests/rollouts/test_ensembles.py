@@ -83,6 +83,18 @@ def test_the_perturbation_has_the_size_that_was_asked_for(relative):
     torch.testing.assert_close(off.mean((1, 3, 4)), torch.zeros(2, 2), atol=1e-6, rtol=0)
 
 
+def test_models_that_look_back_less_get_the_same_perturbation(growing):
+    ds = example((16, 12))
+    pair = rollout([Persistence(), growing], ds, 1, perturb=0.3)
+    rate = 1 + 10 * ds["diffusivity"]
+    scaled = (pair["tracer"].isel(member=0) * rate).transpose("sample", "time", "x", "y")
+    np.testing.assert_allclose(scaled, pair["tracer"].isel(member=1), rtol=1e-6)
+    off = pair["tracer"][:, 0, 0] - ds["tracer"][:, -1]
+    change = ds["tracer"].diff("time")[:, -1:]
+    wanted = 0.3 * np.sqrt((change**2).mean(("time", "x", "y")))
+    np.testing.assert_allclose(np.sqrt((off**2).mean(("x", "y"))), wanted, rtol=1e-3)
+
+
 def test_a_single_frame_takes_the_change_from_training(network):
     batch = Batch.from_dataset(example((16, 12), frames=1))
     scales = {"tracer": (2.0, 0.5), "velocity_x": (1.0, 0.1)}
