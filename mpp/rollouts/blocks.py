@@ -16,6 +16,9 @@ class Blocks:
     Args:
         store: Where they go.
         names: The fields, in the order of the frames.
+
+    Attributes:
+        latest: Which runs came last and at which step, in words.
     """
 
     def __init__(self, store: Store, names: Sequence[str]) -> None:
@@ -23,6 +26,7 @@ class Blocks:
         self.length = block_frames(store.sizes)
         self.waiting: list[Frames] = []
         self.written: dict[Row, int] = {}
+        self.latest = ""
 
     @property
     def done(self) -> dict[Row, int]:
@@ -34,6 +38,9 @@ class Blocks:
         if self.waiting and self.waiting[0].number != frames.number:
             self.put()
         self.waiting.append(frames)
+        first, last = frames.rows[0].sample, frames.rows[-1].sample
+        which = f"sample {last}" if first == last else f"samples {first} to {last}"
+        self.latest = f"{which}, step {frames.step}"
         if frames.step % self.length == 0:
             self.put()
 

@@ -19,7 +19,7 @@ from mpp.rollouts.blocks import Blocks
 from mpp.rollouts.layout import Layout
 from mpp.rollouts.stepping import Row, Stepping, device_of
 from mpp.rollouts.stops import LIMIT
-from mpp.rollouts.stores import MemoryStore, Store, file_store, writing
+from mpp.rollouts.stores import MemoryStore, Store, file_store, undisturbed, writing
 from mpp.rollouts.truth import continuation
 
 Report = Callable[[int, int], None]
@@ -111,7 +111,8 @@ def rollout(
             "numbers_outside_training": beyond or "none",
             **({"interrupted": interrupted} if interrupted else {}),
         }
-        store.finish(lengths, attrs)
+        with undisturbed():
+            store.finish(lengths, attrs)
     if interrupted:
         raise KeyboardInterrupt(f"interrupted {interrupted}; the frames so far are in {target}")
     if stepping.stopped:
@@ -162,15 +163,14 @@ def _fill(
             blocks.add(frames)
             if progress is not None:
                 progress(frames.number * stepping.steps + frames.step, total)
+        blocks.put()
         if progress is not None:
             progress(total, total)
     except KeyboardInterrupt:
-        if not (catch and blocks.done):
+        if not (catch and blocks.latest):
             raise
-        row, step = list(blocks.done.items())[-1]
-        member = f", member {row.member}" if "member" in store.sizes else ""
-        interrupted = f"after step {step} of {stepping.steps} of sample {row.sample}{member}"
-    blocks.put()
+        interrupted = f"after {blocks.latest} of {stepping.steps}"
+        blocks.put()
     return blocks.done, interrupted
 
 

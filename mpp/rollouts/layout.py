@@ -52,11 +52,9 @@ class Layout:
             self.known[f"truth_{name}"] = variable.copy(deep=False)
             self.known[f"truth_{name}"].attrs = attrs
         for name, variable in self.known.items():
-            kind = variable.dtype.newbyteorder("=")
-            dtype = np.dtype("i1") if kind.kind == "b" else kind
-            self.entries[name] = Entry(
-                tuple(str(dim) for dim in variable.dims), dtype, dict(variable.attrs)
-            )
+            dims = tuple(str(dim) for dim in variable.dims)
+            dtype = variable.dtype.newbyteorder("=")
+            self.entries[name] = Entry(dims, dtype, dict(variable.attrs))
         self.sizes = {
             "sample": history.sizes["sample"],
             **({"member": members} if members > 1 else {}),

@@ -5,6 +5,8 @@ with is only known in the end, as a rollout may stop before; frames that are wit
 never put are NaN.
 """
 
+import signal
+import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -41,6 +43,11 @@ class Entry:
     dims: tuple[str, ...]
     dtype: np.dtype
     attrs: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def stored(self) -> np.dtype:
+        """Its precision in a file, where true and false are bytes."""
+        return np.dtype("i1") if self.dtype.kind == "b" else self.dtype
 
     @property
     def fill(self) -> float | None:
@@ -140,7 +147,7 @@ class NetCDFStore(Store):
     def _create(self, name: str, entry: Entry) -> None:
         made = self.file.createVariable(
             name,
-            entry.dtype,
+            entry.stored,
             entry.dims,
             zlib=bool(entry.dims),
             complevel=1,
@@ -188,7 +195,7 @@ class ZarrStore(Store):
         return self.group.create_array(
             name,
             shape=tuple(self.sizes[dim] for dim in entry.dims),
-            dtype=entry.dtype,
+            dtype=entry.stored,
             chunks=entry.chunks(self.sizes) or "auto",
             fill_value=entry.fill if entry.fill is not None else 0,
             dimension_names=list(entry.dims),
@@ -252,6 +259,23 @@ def copy(store: Store, name: str, variable: xr.Variable, lengths: Mapping[str, i
     for block in blocks:
         values = variable[tuple(block)].values
         store.put(name, tuple(block), values.astype(store.entries[name].dtype, copy=False))
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C is ignored for the moment that it takes to finish a file."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    raising = signal.default_int_handler
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is raising]
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, raising)
 
 
 @contextmanager

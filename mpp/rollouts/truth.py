@@ -1,5 +1,7 @@
 """The truth beside a rollout: what a solver gave at the same times, as ``truth_FIELD``."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -44,12 +46,12 @@ def continuation(ds: xr.Dataset, history: xr.Dataset, steps: int) -> xr.Dataset:
         InputError: Other samples or fields, the history's last time is none of the dataset's, or
             the dataset ends too early.
     """
-    missing = [name for name in schema.names(history) if name not in ds]
-    if missing or ds.sizes["sample"] != history.sizes["sample"]:
+    schema.require_valid(ds, "truth")
+    shapes = [_shapes(one, schema.names(history)) for one in (ds, history)]
+    if shapes[0] != shapes[1]:
         raise InputError(
-            f"the truth has {ds.sizes['sample']} samples and lacks "
-            f"{', '.join(missing) or 'no field'}, the history has {history.sizes['sample']} "
-            "samples; give the runs that the history was taken from"
+            f"the truth has {shapes[0]}, the history {shapes[1]}; give the runs that the history "
+            "was taken from"
         )
     times, end = np.asarray(ds["time"].values, np.float64), float(history["time"][-1])
     last = int(np.abs(times - end).argmin())
@@ -64,3 +66,13 @@ def continuation(ds: xr.Dataset, history: xr.Dataset, steps: int) -> xr.Dataset:
             "the history was taken from"
         )
     return ds.isel(time=slice(last + 1, last + 1 + steps))
+
+
+def _shapes(ds: xr.Dataset, names: Sequence[str]) -> str:
+    """Fields of these names with their sizes but for time."""
+    sizes = {name: dict(ds[name].sizes) for name in names if name in ds}
+    words = {
+        name: " x ".join(str(n) for dim, n in size.items() if dim != "time")
+        for name, size in sizes.items()
+    }
+    return ", ".join(f"{name} ({size})" for name, size in words.items()) or "none of its fields"

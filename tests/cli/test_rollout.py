@@ -207,6 +207,6 @@ def test_ctrl_c_and_a_scheduler_leave_the_frames_so_far(checkpoint, data, tmp_pa
     made = xr.load_dataset(out)
     assert 0 < made.sizes["time"] < 10**6
     assert made["tracer"].notnull().all()
-    told = f"after step {made.sizes['time']} of 1000000 of sample 1"
+    told = f"after samples 0 to 1, step {made.sizes['time']} of 1000000"
     assert made.attrs["interrupted"] == told
     assert error == f"mpp rollout: interrupted {told}; the frames so far are in {out}\n"

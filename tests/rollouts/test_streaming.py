@@ -1,5 +1,6 @@
 """Laws of frames that are written as they come: the same numbers, bounded memory, nothing lost."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import xarray as xr
 from mpp.errors import InputError
 from mpp.model.surrogate import Persistence
 from mpp.rollouts import rollout
+from mpp.rollouts.stores import undisturbed
 from mpp.schema import example, validate
 
 ENDINGS = ("nc", "zarr")
@@ -62,8 +64,7 @@ def test_streamed_is_what_is_in_memory_to_the_bit(network, runs, tmp_path, endin
     for name, variable in whole.variables.items():
         assert streamed[name].attrs == variable.attrs
         assert streamed[name].dims == variable.dims
-        if variable.dtype != bool:
-            assert streamed[name].dtype == variable.dtype
+        assert streamed[name].dtype == ("int8" if variable.dtype == bool else variable.dtype)
     # What xarray itself makes of the file is the same.
     with xr.open_dataset(tmp_path / f"x.{ending}", decode_times=False) as opened:
         xr.testing.assert_equal(opened, whole)
@@ -84,11 +85,13 @@ def test_an_interrupt_keeps_the_first_frames_of_an_undisturbed_rollout(
 ):
     out = tmp_path / f"x.{ending}"
     whole = rollout(network, start(runs), 6, truth=runs)
-    with pytest.raises(KeyboardInterrupt, match=f"interrupted after step {step} of 6 of sample 2"):
+    with pytest.raises(
+        KeyboardInterrupt, match=f"interrupted after samples 0 to 2, step {step} of 6"
+    ):
         rollout(network, start(runs), 6, None, At(step), truth=runs, out=out)
     with xr.open_dataset(out) as kept:
         xr.testing.assert_equal(kept, whole.isel(time=slice(0, step)))
-        assert kept.attrs["interrupted"] == f"after step {step} of 6 of sample 2"
+        assert kept.attrs["interrupted"] == f"after samples 0 to 2, step {step} of 6"
         assert kept.attrs["finite_steps"] == step
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
@@ -110,6 +113,7 @@ def test_an_interrupt_in_a_later_batch_leaves_out_what_was_not_begun(
             assert second[name][3].isnull().all()
             np.testing.assert_array_equal(second[f"truth_{name}"], expected[f"truth_{name}"])
         assert kept.attrs["finite_steps"] == 3
+        assert kept.attrs["interrupted"] == "after sample 1, step 3 of 4"
 
 
 def test_an_interrupt_while_the_truth_is_copied_keeps_every_frame(
@@ -131,6 +135,15 @@ def test_an_interrupt_while_the_truth_is_copied_keeps_every_frame(
         xr.testing.assert_equal(
             kept.drop_vars("truth_velocity_x"), whole.drop_vars("truth_velocity_x")
         )
+
+
+def test_a_file_that_is_being_finished_is_not_interrupted():
+    before = signal.getsignal(signal.SIGINT)
+    with undisturbed():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -179,6 +192,7 @@ from mpp.data.open import open_dataset
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Persistence
 from mpp.rollouts import rollout
+from mpp.rollouts.stores import undisturbed
 
 torch.manual_seed(0)
 model = AxialTransformer(("tracer",), 3, 8, 1, 1, 8, fine=16, coarse=1, local_in=0, local_out=0)
