@@ -71,6 +71,34 @@ def test_streamed_is_what_is_in_memory_to_the_bit(network, runs, tmp_path, endin
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("shape", [(8,), (4, 4, 4)])
+def test_lines_and_cubes_are_streamed_as_well(tmp_path, ending, shape):
+    ds = example(shape, samples=3, frames=8)
+    options = {"truth": ds, "batch_size": 2}
+    whole = rollout(Persistence(), start(ds), 4, **options)
+    streamed = rollout(Persistence(), start(ds), 4, **options, out=tmp_path / f"x.{ending}")
+    xr.testing.assert_equal(streamed, whole)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "members", "seen"), [(1, 1, 1), (2, 1, 2), (100, 1, 9), (4, 3, 3), (2, 3, 2)]
+)
+def test_no_more_runs_are_stepped_at_once_than_was_said(runs, tmp_path, batch_size, members, seen):
+    class Counting(Persistence):
+        seen = 0
+
+        def forward(self, batch):
+            self.seen = max(self.seen, batch.samples)
+            return batch.values
+
+    model, many = Counting(), runs.isel(sample=[0, 1, 2] * 3).drop_vars("sample")
+    options = {"batch_size": batch_size, "members": members, "perturb": 0.1}
+    made = rollout(model, start(many), 2, out=tmp_path / "x.zarr", **options)
+    assert model.seen == seen  # whole samples with their members, where these fit
+    assert made["tracer"].notnull().all()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_the_file_is_read_only_when_asked(runs, tmp_path, ending):
     streamed = rollout(Persistence(), start(runs), 3, out=tmp_path / f"x.{ending}")
     assert not streamed["tracer"].variable._in_memory
