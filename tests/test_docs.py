@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 ELSEWHERE = {"reproducing"}
 """Pages whose commands `test_readme` runs."""
-FEW = "--max-steps 3 --seeds 1 --sizes 1 --validation-runs 1 --test-runs 1"
+FEW = "--max-steps 3 --seeds 1 --sizes 1 --validation-runs 1 --test-runs 1 --lead-steps 1 3"
 SMALLER = {"finetune": "--max-steps 3", "transfer": FEW}
 """What is added to a command so that it takes seconds."""
 
