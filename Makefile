@@ -6,7 +6,7 @@ VENV = .venv
 PYTEST = OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --dist loadfile -rs
 PIP = $(VENV)/bin/pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint unit clean
+.PHONY: demo test lint unit docs notebooks clean
 
 demo: $(VENV)/simulate
 	$(VENV)/bin/mpp demo --out demo --overwrite
@@ -16,6 +16,16 @@ test: lint $(VENV)/dev
 
 unit: $(VENV)/dev
 	$(PYTEST) -m "not slow"
+
+# The site, into site/. A link that leads nowhere is an error.
+docs: $(VENV)/dev
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+
+# Every notebook at full size, as pages with their pictures, into runs/notebooks/.
+notebooks: $(VENV)/dev
+	mkdir -p runs/notebooks && cp notebooks/*.ipynb runs/notebooks/
+	cd runs/notebooks && PATH=$(CURDIR)/$(VENV)/bin:$$PATH OMP_NUM_THREADS=1 \
+		jupyter nbconvert --to html --execute *.ipynb
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .

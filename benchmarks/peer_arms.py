@@ -2,7 +2,7 @@
 
 Each arm has three recipes, of which the validation runs choose one. The U-Net and the FNO get the
 loss in units of the change and the schedule of the default model, and AdamW, with which both are
-usually trained. What is the default model's own, Muon and rollouts in the last fifth of a training,
+usually trained. What is the default model's own, Muon and rollouts in the last half of a training,
 stays its own. The published AViT keeps the loss and the optimizer that it was published with, and
 five windows a step. D-Adapt Adan finds its rate by itself, but needs some 140 steps to do so, which
 is most of a short training: AdamW at two rates stands beside it, at half and at twice the rate
@@ -132,7 +132,7 @@ def arms() -> dict[str, Arm]:
     gentle = Trapezoid(warmup=0.1)
     peer: dict[str, Any] = {"batch_size": 4, "optimizer": ADAMW}
     paper: dict[str, Any] = {"optimizer": ADAMW, "weight_decay": 0.001, "loss": nmse_loss}
-    own: dict[str, Any] = {"rollouts": 0.2}
+    own: dict[str, Any] = {"rollouts": 0.5}
     adamw = _rates(5e-4, 2e-3, **paper)
     # Five windows an optimizer step, as published: of one system they can share a batch.
     alone, suite = {**_dadapt(5, 1), **adamw}, {**_dadapt(1, 5), **adamw}
@@ -150,6 +150,6 @@ def arms() -> dict[str, Arm]:
             "default", _default, rates, rates, _rates(1e-3, 2e-3, 5e-3, schedule=gentle, **own)
         ),
         "unet": Arm("U-Net", _stacked(UNet), _rates(1e-3, 3e-3, 1e-2, **peer)),
-        "fno": Arm("FNO", _stacked(FNO), _rates(1e-3, 3e-3, 1e-2, **peer)),
+        "fno": Arm("FNO", _stacked(FNO), _rates(3e-3, 1e-2, 3e-2, **peer)),
         **published,
     }

@@ -1,4 +1,4 @@
-"""The demo in miniature, then every command and example of the README on what it left behind."""
+"""The demo in miniature, then commands and examples of the README on what it left behind."""
 
 import importlib.util
 import re
@@ -19,6 +19,8 @@ from mpp.model.released import RELEASED_COUNT, RELEASED_SLOTS, released_name
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = README + (ROOT / "docs/reproducing.md").read_text(encoding="utf-8")
+"""The README, and the page whose commands need the same files."""
 DEMO = "demo --out demo --runs 4 --test-runs 2 --resolution 64 --steps 3 --lead 20"
 SMALLER = {
     "finetune": "--max-steps 3",
@@ -69,7 +71,7 @@ def pdebench_file(path: Path) -> None:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", PAGES, re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -96,7 +98,8 @@ def test_the_demo_trains_on_no_test_run(workspace):
 
 
 def test_readme_commands_are_found():
-    assert {command.split()[0] for command in commands()} >= {"doctor", "finetune", "pretrain"}
+    words = {command.split()[0] for command in commands()}
+    assert words >= {"doctor", "finetune", "pretrain", "import-weights"}
 
 
 def test_every_command_of_the_readme_works(workspace):
