@@ -1,7 +1,8 @@
 """The pictures that belong to a file: what it holds decides what is drawn."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -58,24 +59,34 @@ def figures(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder for the pictures")
+    with opened(source) as found:
+        paths = {folder / f"{name}.{suffix}": draw for name, draw in plan(found, sample).items()}
+        present = [str(path) for path in paths if path.exists()]
+        if present and not overwrite:
+            raise InputError(f"{', '.join(present)} would be replaced; say --overwrite to allow it")
+        for done, (path, draw) in enumerate(paths.items(), 1):
+            figure = draw()
+            folder.mkdir(parents=True, exist_ok=True)
+            save(figure, path)
+            if progress is not None:
+                progress(done, len(paths))
+    return list(paths)
+
+
+@contextmanager
+def opened(source: str | Path | xr.Dataset) -> Iterator[xr.Dataset | Path]:
+    """A file as a dataset, read when it is needed; a training log as its path.
+
+    Raises:
+        InputError: No such file, or one that cannot be read.
+    """
     if isinstance(source, xr.Dataset):
-        plan = _plan(source, sample)
+        yield source
     elif Path(source).suffix == ".csv":
-        plan = {"training": lambda: training_curve(Path(source))}
+        yield Path(source)
     else:
         with _open(Path(source)) as ds:
-            return figures(ds, folder, sample, suffix, overwrite, progress)
-    paths = {folder / f"{name}.{suffix}": draw for name, draw in plan.items()}
-    present = [str(path) for path in paths if path.exists()]
-    if present and not overwrite:
-        raise InputError(f"{', '.join(present)} would be replaced; say --overwrite to allow it")
-    for done, (path, draw) in enumerate(paths.items(), 1):
-        figure = draw()
-        folder.mkdir(parents=True, exist_ok=True)
-        save(figure, path)
-        if progress is not None:
-            progress(done, len(paths))
-    return list(paths)
+            yield ds
 
 
 def kind(ds: xr.Dataset) -> Kind:
@@ -99,8 +110,14 @@ def kind(ds: xr.Dataset) -> Kind:
     return "rollout" if schema.names(ds, "truth") or "history_end" in ds.attrs else "runs"
 
 
-def _plan(source: xr.Dataset, sample: int) -> Plan:
-    """Names of the pictures and how to draw each."""
+def plan(source: xr.Dataset | Path, sample: int = 0) -> Plan:
+    """Names of the pictures that belong to a dataset or a training log, and how to draw each.
+
+    Raises:
+        InputError: The dataset is nothing that can be drawn.
+    """
+    if isinstance(source, Path):
+        return {"training": lambda: training_curve(source)}
     try:
         found = kind(source)
     except InputError as error:
@@ -117,12 +134,12 @@ def _plan(source: xr.Dataset, sample: int) -> Plan:
         names, draw = schema.names(source), lambda name: sheet(source, name)
     run = f"_run{sample}" if found == "rollout" else ""
     prefix = {"evaluation": "error", "rollout": "rollout", "runs": "sheet"}[found]
-    plan: Plan = {}
+    made: Plan = {}
     for name in names:
         stem = f"{prefix}_{file_name(name)}{run}"
-        twins = sum(other == stem or other.startswith(f"{stem}-") for other in plan)
-        plan[f"{stem}-{twins + 1}" if twins else stem] = lambda name=name: draw(name)
-    return plan
+        twins = sum(other == stem or other.startswith(f"{stem}-") for other in made)
+        made[f"{stem}-{twins + 1}" if twins else stem] = lambda name=name: draw(name)
+    return made
 
 
 def file_name(name: str) -> str:

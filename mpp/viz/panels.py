@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mpp import schema
 from mpp.fields import Field
 from mpp.viz import labels, tiles
-from mpp.viz.strips import Strip, select, strips
+from mpp.viz.strips import Strip, score_text, select, strips
 from mpp.viz.style import styled
 from mpp.viz.tiles import Tile
 
@@ -155,7 +155,8 @@ class Picture:
         """Titles, axis labels at the rim only, and a score above each panel of the error."""
         cut, strip = self.cuts[column], self.strips[row]
         across, up = (column, row) if self.upright else (row, column)
-        score = strip.scores[cut.place["time"]] if strip.scores and "time" in cut.place else ""
+        scored = strip.scores and "time" in cut.place
+        score = score_text(strip.scores[cut.place["time"]]) if scored else ""
         if self.upright:
             axes.set_title("\n".join(filter(None, [cut.title if up == 0 else "", score])))
             side = f"{strip.name}\n"

@@ -21,13 +21,13 @@ class Strip:
         name: Which of them.
         values: The field over (time, *space), in its unit.
         scale: Its colours.
-        scores: A text for each frame, shown above its panel; empty for none.
+        scores: VRMSE of each frame; empty for none.
     """
 
     name: str
     values: xr.DataArray
     scale: Scale
-    scores: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 def select(ds: xr.Dataset, name: str, sample: int) -> tuple[Field, xr.DataArray, xr.DataArray]:
@@ -72,7 +72,7 @@ def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
     shared = field_scale(shown(truth), field)
     known = shown(truth)[np.isfinite(shown(truth))]
     span = float(np.ptp(known)) if known.size else 0.0
-    scores = _scores(predicted, truth, defined)
+    scores = tuple(frame_scores(predicted, truth, defined))
     return [
         Strip("truth", truth, shared),
         Strip("prediction", predicted, shared),
@@ -80,10 +80,16 @@ def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
     ]
 
 
-def _scores(predicted: xr.DataArray, truth: xr.DataArray, defined: xr.DataArray) -> tuple[str, ...]:
+def frame_scores(
+    predicted: xr.DataArray, truth: xr.DataArray, defined: xr.DataArray
+) -> list[float]:
     """VRMSE of every frame; the floor is a small part of the truth's own deviation."""
     floor = torch.tensor([metrics.FLOOR_FRACTION * float(truth.where(defined).std())]).double()
     first, second = (torch.tensor(values.values)[None, :, None] for values in (predicted, truth))
     mask = torch.tensor(defined.isel(time=0).values)[None]
-    scores = metrics.vrmse(first, second, mask, floor)[0, :, 0].tolist()
-    return tuple(f"VRMSE {score:.2g}" if np.isfinite(score) else "not finite" for score in scores)
+    return metrics.vrmse(first, second, mask, floor)[0, :, 0].tolist()
+
+
+def score_text(score: float) -> str:
+    """A score as it stands above a panel."""
+    return f"VRMSE {score:.2g}" if np.isfinite(score) else "not finite"
