@@ -12,7 +12,7 @@ def parser() -> CommandParser:
         "figures",
         "Pictures of what a file holds: truth, prediction and error of a rollout; error against\n"
         "lead time of an evaluation; a contact sheet of runs; the losses in a metrics.csv.",
-        "mpp figures rollout.nc --out figures",
+        "mpp figures rollout.nc --out figures --animate",
     )
     options.add_argument(
         "file", type=Path, metavar="FILE", help="what a command wrote, or any runs"
@@ -23,6 +23,15 @@ def parser() -> CommandParser:
     )
     options.add_argument(
         "--format", choices=("png", "pdf"), default="png", help="png, or pdf for print"
+    )
+    options.add_argument(
+        "--animate",
+        nargs="?",
+        choices=("mp4", "gif"),
+        const="best",
+        metavar="mp4|gif",
+        help="also write each field of a rollout as a film: mp4 where imageio-ffmpeg is installed "
+        "(pip install 'mpp-physics[viz]'), else gif",
     )
     options.add_argument("--overwrite", action="store_true", help="replace pictures already there")
     return options
@@ -37,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from mpp.cli.progress import progress
+    from mpp.viz.animate import best_film
     from mpp.viz.figures import figures
 
     with progress("draw", stays=False) as advance:
@@ -47,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
             suffix=args.format,
             overwrite=args.overwrite,
             progress=advance,
+            film=best_film() if args.animate == "best" else args.animate,
         )
     console = Console()
     for path in paths:

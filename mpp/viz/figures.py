@@ -1,8 +1,9 @@
 """The pictures that belong to a file: what it holds decides what is drawn."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mpp import schema
 from mpp.errors import InputError
+from mpp.viz.animate import Film, animate, best_film
 from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
 from mpp.viz.panels import panels
@@ -31,6 +33,7 @@ def figures(
     suffix: Format = "png",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    film: Film | None = None,
 ) -> list[Path]:
     """Draw what a file holds.
 
@@ -46,12 +49,14 @@ def figures(
         suffix: ``png``, or ``pdf`` for print.
         overwrite: Replace pictures that are there.
         progress: Called with the number of pictures done and their total.
+        film: Also write each field of a rollout as a film of this kind.
 
     Returns:
-        The pictures' paths.
+        The pictures' paths, then those of the films.
 
     Raises:
-        InputError: The file is none of these, has no such run, or a picture exists.
+        InputError: The file is none of these, has no such run, a picture exists, or a film was
+            asked for of something else than a rollout.
 
     Example:
         >>> mpp.figures("rollout.nc", "figures")  # doctest: +SKIP
@@ -60,17 +65,44 @@ def figures(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder for the pictures")
     with opened(source) as found:
-        paths = {folder / f"{name}.{suffix}": draw for name, draw in plan(found, sample).items()}
+        paths: dict[Path, Callable[[Path], Path]] = {
+            folder / f"{name}.{suffix}": partial(_draw, draw)
+            for name, draw in plan(found, sample).items()
+        }
+        if film is not None:
+            paths |= _films(found, folder, paths, sample, film)
         present = [str(path) for path in paths if path.exists()]
         if present and not overwrite:
             raise InputError(f"{', '.join(present)} would be replaced; say --overwrite to allow it")
         for done, (path, draw) in enumerate(paths.items(), 1):
-            figure = draw()
-            folder.mkdir(parents=True, exist_ok=True)
-            save(figure, path)
+            draw(path)
             if progress is not None:
                 progress(done, len(paths))
     return list(paths)
+
+
+def _draw(draw: Callable[[], Figure], path: Path) -> Path:
+    figure = draw()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return save(figure, path)
+
+
+def _films(
+    ds: xr.Dataset | Path, folder: Path, pictures: Iterable[Path], sample: int, film: Film
+) -> dict[Path, Callable[[Path], Path]]:
+    """A film beside the picture of each field."""
+    if isinstance(ds, Path) or kind(ds) != "rollout":
+        raise InputError("only a rollout can be animated; give a file that mpp rollout wrote")
+    if film == "mp4" and best_film() != "mp4":
+        raise InputError("mp4 needs imageio-ffmpeg: pip install 'mpp-physics[viz]', or ask for gif")
+
+    def shoot(name: str, path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return animate(ds, name, path, sample)
+
+    stems = [path.stem for path in pictures]
+    found = zip(stems, schema.names(ds), strict=True)
+    return {folder / f"{stem}.{film}": partial(shoot, name) for stem, name in found}
 
 
 @contextmanager

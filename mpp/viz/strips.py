@@ -92,4 +92,4 @@ def frame_scores(
 
 def score_text(score: float) -> str:
     """A score as it stands above a panel."""
-    return f"VRMSE {score:.2g}" if np.isfinite(score) else "not finite"
+    return f"VRMSE {f'{score:#.2g}'.rstrip('.')}" if np.isfinite(score) else "not finite"

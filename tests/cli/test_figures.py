@@ -60,4 +60,4 @@ def test_help_has_an_example(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["figures", "--help"])
     assert ended.value.code == 0
-    assert "example:\n  mpp figures rollout.nc --out figures" in capsys.readouterr().out
+    assert "example:\n  mpp figures rollout.nc --out figures --animate" in capsys.readouterr().out
