@@ -183,7 +183,7 @@ class Picture:
         scored = strip.scores and "time" in cut.place
         score = score_text(strip.scores[cut.place["time"]]) if scored else ""
         if score and len(cut.place) > 1:
-            score += " (volume)"  # of all of it, not of the plane
+            score += " in 3-D"  # of all of it, not of the plane
         if self.upright:
             axes.set_title("\n".join(filter(None, [cut.title if up == 0 else "", score])))
             side = f"{strip.name}\n"
