@@ -2,7 +2,18 @@
 
 from mpp.metrics.running import SampleMean
 from mpp.metrics.scales import FLOOR_FRACTION, Scales, measure
-from mpp.metrics.scores import mae, nmse, nrmse, rmse, vrmse
+from mpp.metrics.scores import (
+    anomaly_correlation,
+    mae,
+    max_error,
+    nmse,
+    nrmse,
+    pearson,
+    rmse,
+    vmse,
+    vrmse,
+)
+from mpp.metrics.spectrum import band_nrmse, band_ratio, power_spectrum, spectrum_ratio
 from mpp.metrics.summary import Cell, Table, table
 
 __all__ = [
@@ -11,11 +22,19 @@ __all__ = [
     "SampleMean",
     "Scales",
     "Table",
+    "anomaly_correlation",
+    "band_nrmse",
+    "band_ratio",
     "mae",
+    "max_error",
     "measure",
     "nmse",
     "nrmse",
+    "pearson",
+    "power_spectrum",
     "rmse",
+    "spectrum_ratio",
     "table",
+    "vmse",
     "vrmse",
 ]
