@@ -26,9 +26,37 @@ from torch import Tensor
 from mpp import schema
 from mpp.batch import Axis
 from mpp.errors import InputError
-from mpp.metrics import grid, scores, spectrum
+from mpp.metrics import conserved, distribution, grid, imprint, scores, spectrum
+from mpp.metrics import divergence as sources
+from mpp.metrics import sides as near
+from mpp.metrics.conserved import Quantity
+from mpp.metrics.expression import Expression
+from mpp.metrics.valid import valid_time
 
 Named = Callable[..., xr.DataArray]
+__all__ = [
+    "anomaly_correlation",
+    "band_nrmse",
+    "band_ratio",
+    "divergence",
+    "drift",
+    "mae",
+    "max_error",
+    "nmse",
+    "nrmse",
+    "patch_imprint",
+    "pearson",
+    "power_spectrum",
+    "quantity",
+    "rmse",
+    "side_rmse",
+    "spectrum_ratio",
+    "total",
+    "valid_time",
+    "vmse",
+    "vrmse",
+    "wasserstein",
+]
 
 
 @dataclass(frozen=True)
@@ -159,6 +187,8 @@ vmse = _named(scores.vmse)
 vrmse = _named(scores.vrmse)
 max_error = _named(scores.max_error)
 pearson = _named(scores.pearson)
+drift = _named(conserved.drift)
+wasserstein = _named(distribution.wasserstein)
 
 
 def anomaly_correlation(
@@ -261,6 +291,100 @@ def band_ratio(
     """
     layout, made, true, inside = _pair(prediction, target, dims, mask)
     return layout.array(spectrum.band_ratio(made, true, layout.axes, inside), band=_bands())
+
+
+def side_rmse(
+    prediction: xr.DataArray,
+    target: xr.DataArray,
+    width: float = near.WIDTH,
+    dims: Sequence[str] | None = None,
+    mask: xr.DataArray | None = None,
+) -> xr.DataArray:
+    """`mpp.metrics.sides.side_rmse` along a dim ``side``.
+
+    Raises:
+        InputError: Coordinates that differ, no side that is not periodic, or a width that is none.
+    """
+    layout, made, true, inside = _pair(prediction, target, dims, mask)
+    weights = grid.weights(layout.axes)
+    found = near.side_rmse(made, true, layout.axes, width, inside, weights)
+    return layout.array(found, side=xr.Variable(("side",), list(near.sides(layout.axes))))
+
+
+def patch_imprint(
+    prediction: xr.DataArray,
+    target: xr.DataArray,
+    patch: int,
+    dims: Sequence[str] | None = None,
+    mask: xr.DataArray | None = None,
+) -> xr.DataArray:
+    """`mpp.metrics.imprint.patch_imprint` over space axes.
+
+    Raises:
+        InputError: Coordinates that differ, or too few patches along every axis.
+    """
+    layout, made, true, inside = _pair(prediction, target, dims, mask)
+    return layout.array(imprint.patch_imprint(made, true, layout.axes, patch, inside))
+
+
+def quantity(ds: xr.Dataset, declared: Quantity) -> xr.DataArray:
+    """A quantity of every point, such as an energy, from the variables of a dataset.
+
+    Args:
+        ds: Fields, and whatever else the quantity is made of, by name.
+        declared: An expression over names, or a function from tensors by name, which all have the
+            same dims, to a tensor.
+
+    Raises:
+        InputError: An expression that is none, or a name that is not there.
+
+    Example:
+        >>> from mpp import schema
+        >>> float(quantity(schema.example(), "0 * tracer + 2").mean())
+        2.0
+    """
+    function = Expression.parse(declared) if isinstance(declared, str) else declared
+    names = [str(name) for name in ds.data_vars]
+    if isinstance(function, Expression):
+        names = [name for name in names if name in function.names] or names
+    arrays = xr.broadcast(*(ds[name] for name in names))
+    values = {str(array.name): torch.from_numpy(np.array(array.values)) for array in arrays}
+    found = torch.as_tensor(function(values)).expand(arrays[0].shape)
+    return xr.DataArray(found.numpy(), arrays[0].coords, arrays[0].dims, "quantity")
+
+
+def total(
+    field: xr.DataArray, dims: Sequence[str] | None = None, mask: xr.DataArray | None = None
+) -> xr.DataArray:
+    """`mpp.metrics.conserved.total` over space axes: the integral of a field or quantity.
+
+    Raises:
+        InputError: Dims that are not there.
+    """
+    layout = Layout.of(field, dims)
+    inside = None if mask is None else layout.tensor(mask.astype(bool))[:, 0, 0]
+    weights, volume = grid.weights(layout.axes), grid.volume(layout.axes)
+    return layout.array(conserved.total(layout.tensor(field), volume, inside, weights))
+
+
+def divergence(ds: xr.Dataset, vector: str, mask: xr.DataArray | None = None) -> xr.DataArray:
+    """`mpp.metrics.divergence.divergence` of a vector that the variables' attributes declare.
+
+    Raises:
+        InputError: No vector of that name with a component along every space axis.
+    """
+    fields, axes = schema.fields(ds), schema.space_axes(ds)
+    components = {field.component: field.name for field in fields if field.vector == vector}
+    if len(axes) < 2 or any(axis not in components for axis in axes):
+        raise InputError(
+            f"no vector {vector!r} with a component along each of {', '.join(axes)}; its variables "
+            "have the attributes vector and component"
+        )
+    layout = Layout.of(ds[components[axes[0]]], axes)
+    values = torch.cat([layout.tensor(ds[components[axis]]) for axis in axes], 2)
+    inside = None if mask is None else layout.tensor(mask.astype(bool))[:, 0, 0]
+    weights = grid.weights(layout.axes)
+    return layout.array(sources.divergence(values, layout.axes, inside, weights))
 
 
 def _bands() -> xr.Variable:
