@@ -221,7 +221,7 @@ def anomaly_correlation(
 
     ``<(p - c)(t - c)> / sqrt(<(p - c)^2> <(t - c)^2>)``, the mean of the deviations not subtracted.
     A forecast of the pattern that is always there earns nothing. Where either deviation vanishes
-    it is 1 if they are equal, else 0. Source: Rasp et al., WeatherBench 2 (JAMES 2024), section 4.
+    it is 1 if they are equal, else 0. Source: Rasp et al., WeatherBench 2 (JAMES 2024).
 
     Args:
         prediction: What a model gave.
