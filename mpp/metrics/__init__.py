@@ -1,5 +1,6 @@
 """Scores: each one formula, defined once."""
 
+from mpp.metrics.bootstrap import with_intervals
 from mpp.metrics.running import SampleMean
 from mpp.metrics.scales import FLOOR_FRACTION, Scales, measure
 from mpp.metrics.scores import (
@@ -37,4 +38,5 @@ __all__ = [
     "table",
     "vmse",
     "vrmse",
+    "with_intervals",
 ]
