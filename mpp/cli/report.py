@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mpp.cli.figures import add_quantities, quantities
 from mpp.cli.outputs import add_output, claim
 from mpp.cli.parsing import CommandParser
 
@@ -26,6 +27,7 @@ def parser() -> CommandParser:
         metavar="K",
         help="runs of a rollout that can be chosen (default: up to four, evenly placed)",
     )
+    add_quantities(made)
     add_output(made, "file to write, .html")
     return made
 
@@ -43,6 +45,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     out = claim(arguments.out, arguments.overwrite, (".html",))
     with progress("report", stays=False) as advance:
-        path = report(arguments.file, out, arguments.sample, arguments.overwrite, progress=advance)
+        path = report(
+            arguments.file,
+            out,
+            arguments.sample,
+            arguments.overwrite,
+            progress=advance,
+            quantities=quantities(arguments.quantity),
+        )
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     Console().print(f"wrote {path} ({size})", soft_wrap=True, highlight=False, markup=False)

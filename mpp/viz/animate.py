@@ -22,7 +22,7 @@ from mpp.files import written_beside
 from mpp.viz import labels, tiles
 from mpp.viz.panels import Picture, lead_times
 from mpp.viz.strips import Strip, score_text, select, strips
-from mpp.viz.style import LINE_COLOURS, styled
+from mpp.viz.style import PREDICTION_LOOK, TRUTH_LOOK, styled
 from mpp.viz.tiles import Tile
 
 Film = Literal["mp4", "gif"]
@@ -33,7 +33,6 @@ DPI = 120
 GREYS = 32
 PROFILE = 2.0
 """Inches of height that the profile of a one-dimensional field takes."""
-TRUTH_COLOUR, PREDICTION_COLOUR = "0.1", LINE_COLOURS[1]
 
 
 def best_film() -> Film:
@@ -149,7 +148,7 @@ class _Film:
         count = (256 - GREYS - 4) // len(maps)
         parts = [colours(np.linspace(0, 1, count), bytes=True)[:, :3] for colours in maps]
         greys = np.repeat(np.linspace(0, 255, GREYS).round().astype(np.uint8)[:, None], 3, axis=1)
-        line = np.array(to_rgb(PREDICTION_COLOUR))
+        line = np.array(to_rgb(PREDICTION_LOOK["color"]))
         pale = [np.rint(255 * (line + part * (1 - line))) for part in (0, 0.25, 0.5, 0.75)]
         found = np.concatenate([*parts, greys, np.array(pale).astype(np.uint8)])
         return np.concatenate([found, np.repeat(found[-1:], 256 - len(found), axis=0)])
@@ -173,14 +172,11 @@ class _Profile:
     def __init__(self, axes: Axes, ds: xr.Dataset, shown: Sequence[Strip], label: str) -> None:
         axis = schema.space_axes(ds)[0]
         self.strips = [strip for strip in shown if strip.name != "error"]
-        looks = {"truth": (TRUTH_COLOUR, "-"), "prediction": (PREDICTION_COLOUR, (0, (4, 1.5)))}
+        looks = {"truth": TRUTH_LOOK, "prediction": PREDICTION_LOOK}
         self.lines = [
-            axes.plot(
-                ds[axis].values, strip.values.isel(time=0).values, color=looks[strip.name][0],
-                linestyle=looks[strip.name][1], label=strip.name,
-            )[0]
+            axes.plot(ds[axis].values, strip.values.isel(time=0).values, **looks[strip.name])[0]
             for strip in self.strips
-        ]  # fmt: skip
+        ]
         scale = self.strips[0].scale
         room = 0.08 * (scale.high - scale.low)
         axes.set_ylim(scale.low - room, scale.high + room)

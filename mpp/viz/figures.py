@@ -1,7 +1,7 @@
 """The pictures that belong to a file: what it holds decides what is drawn."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,9 @@ from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
 from mpp.viz.panels import panels
 from mpp.viz.sheet import sheet
+from mpp.viz.spectra import bands, has_spectrum, spectra
 from mpp.viz.style import save
+from mpp.viz.totals import totals
 from mpp.viz.training import training_curve
 from mpp.viz.transfer import is_transfer, learning_curves
 
@@ -34,11 +36,13 @@ def figures(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     film: Film | None = None,
+    quantities: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Draw what a file holds.
 
     A rollout gives truth, prediction and error over lead times, a picture a field (the prediction
-    alone where no truth is known); an evaluation gives error against lead time, a picture a score;
+    alone where no truth is known), the spectra of each field, the error by wavenumber band, and the
+    totals of its fields; an evaluation gives error against lead time, a picture a score;
     other runs in the schema give a contact sheet a field; the ``metrics.csv`` of a training gives
     its losses; an inference gives its estimates; a transfer study gives its learning curves.
 
@@ -50,6 +54,8 @@ def figures(
         overwrite: Replace pictures that are there.
         progress: Called with the number of pictures done and their total.
         film: Also write each field of a rollout as a film of this kind.
+        quantities: Quantities whose totals in a rollout are drawn beside those of its fields, by
+            name: arithmetic over fields, maps and numbers of the equation.
 
     Returns:
         The pictures' paths, then those of the films.
@@ -67,7 +73,7 @@ def figures(
     with opened(source) as found:
         paths: dict[Path, Callable[[Path], Path]] = {
             folder / f"{name}.{suffix}": partial(_draw, draw)
-            for name, draw in plan(found, sample).items()
+            for name, draw in plan(found, sample, quantities).items()
         }
         if film is not None:
             paths |= _films(found, folder, paths, sample, film)
@@ -90,7 +96,7 @@ def _draw(draw: Callable[[], Figure], path: Path) -> Path:
 def _films(
     ds: xr.Dataset | Path, folder: Path, pictures: Iterable[Path], sample: int, film: Film
 ) -> dict[Path, Callable[[Path], Path]]:
-    """A film beside the picture of each field."""
+    """A film beside the panels of each field, which are the first pictures."""
     if isinstance(ds, Path) or kind(ds) != "rollout":
         raise InputError("only a rollout can be animated; give a file that mpp rollout wrote")
     if film == "mp4" and best_film() != "mp4":
@@ -101,7 +107,7 @@ def _films(
         return animate(ds, name, path, sample)
 
     stems = [path.stem for path in pictures]
-    found = zip(stems, schema.names(ds), strict=True)
+    found = zip(stems, schema.names(ds), strict=False)
     return {folder / f"{stem}.{film}": partial(shoot, name) for stem, name in found}
 
 
@@ -142,7 +148,9 @@ def kind(ds: xr.Dataset) -> Kind:
     return "rollout" if schema.names(ds, "truth") or "history_end" in ds.attrs else "runs"
 
 
-def plan(source: xr.Dataset | Path, sample: int = 0) -> Plan:
+def plan(
+    source: xr.Dataset | Path, sample: int = 0, quantities: Mapping[str, str] | None = None
+) -> Plan:
     """Names of the pictures that belong to a dataset or a training log, and how to draw each.
 
     Raises:
@@ -156,21 +164,29 @@ def plan(source: xr.Dataset | Path, sample: int = 0) -> Plan:
         raise InputError(f"{source.encoding.get('source', 'dataset')}: {error}") from error
     if found == "transfer":
         return {"transfer": lambda: learning_curves(source)}
-    if found == "evaluation":
-        names, draw = score_names(source), lambda name: curves(source, name)
-    elif found == "inference":
+    if found == "inference":
         return {"estimates": lambda: estimates(source)}
-    elif found == "rollout":
-        names, draw = schema.names(source), lambda name: panels(source, name, sample)
-    else:
-        names, draw = schema.names(source), lambda name: sheet(source, name)
-    run = f"_run{sample}" if found == "rollout" else ""
-    prefix = {"evaluation": "error", "rollout": "rollout", "runs": "sheet"}[found]
+    if found == "evaluation":
+        return _each("error_{}", score_names(source), partial(curves, source))
+    fields = schema.names(source)
+    if found == "runs":
+        return _each("sheet_{}", fields, partial(sheet, source))
+    made = _each(f"rollout_{{}}_run{sample}", fields, lambda name: panels(source, name, sample))
+    if has_spectrum(source):
+        made |= _each("spectrum_{}", fields, partial(spectra, source))
+        if schema.names(source, "truth"):
+            made["bands"] = lambda: bands(source)
+    made[f"totals_run{sample}"] = lambda: totals(source, sample, quantities)
+    return made
+
+
+def _each(pattern: str, names: Sequence[str], draw: Callable[[str], Figure]) -> Plan:
+    """A picture a name, whose own name goes into the pattern; no two are the same."""
     made: Plan = {}
     for name in names:
-        stem = f"{prefix}_{file_name(name)}{run}"
+        stem = pattern.format(file_name(name))
         twins = sum(other == stem or other.startswith(f"{stem}-") for other in made)
-        made[f"{stem}-{twins + 1}" if twins else stem] = lambda name=name: draw(name)
+        made[f"{stem}-{twins + 1}" if twins else stem] = partial(draw, name)
     return made
 
 

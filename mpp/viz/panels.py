@@ -79,6 +79,11 @@ def lead_times(ds: xr.Dataset) -> np.ndarray:
     return time - (2 * time[0] - time[1]) if time.size > 1 else time
 
 
+def lead_label(ds: xr.Dataset) -> str:
+    """``lead time`` with its unit."""
+    return labels.with_units("lead time", str(ds["time"].attrs.get("units", "1")))
+
+
 def _leads(ds: xr.Dataset, frames: Sequence[int]) -> list[str]:
     units, leads = str(ds["time"].attrs.get("units", "1")), lead_times(ds)
     return [f"lead {labels.quantity(float(leads[i]), units)}" for i in frames]

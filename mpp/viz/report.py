@@ -1,6 +1,6 @@
 """A rollout, its scores and its pictures in one HTML file, to open or to send."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from mpp.metrics import table
 from mpp.metrics.summary import Cell
 from mpp.viz import labels
 from mpp.viz.curves import score_names
-from mpp.viz.figures import kind, opened, plan
+from mpp.viz.figures import Plan, kind, opened, plan
 from mpp.viz.page import Block, Grid, Picture, Section, save_page
 from mpp.viz.panels import lead_times
 from mpp.viz.player import player, text
@@ -21,7 +21,8 @@ from mpp.viz.strips import frame_scores, select
 
 LEAD_STEPS = (1, 5, 10, 20)
 TABLES = ("vrmse", "nrmse")
-"""Scores of an evaluation that get a table; all get a picture."""
+CURVES = ("vrmse", "nrmse", "pearson", "drift")
+"""Scores of an evaluation that get a table, and that get a picture."""
 TOLD = {
     "model": "kind of model",
     "checkpoint": "checkpoint",
@@ -43,12 +44,14 @@ def report(
     runs: Sequence[int] | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    quantities: Mapping[str, str] | None = None,
 ) -> Path:
     """Gather what files hold in one HTML file, which opens from disk and loads nothing.
 
-    A rollout moves there: a slider for the lead time, and a choice of field and run. Its errors
-    stand in a table, and its panels below it, for print. Any other file that `mpp.figures` draws
-    adds its pictures, an evaluation its tables as well.
+    A rollout moves there: a slider for the lead time, and a choice of field and run. Below it stand
+    a table of its errors, its panels, for print, its spectra, its error by scale and its totals. An
+    evaluation adds its tables and the curves of its relative scores, any other file that
+    `mpp.figures` draws its pictures.
 
     Args:
         sources: Files, or datasets in memory.
@@ -57,6 +60,7 @@ def report(
             print.
         overwrite: Replace a page that is there.
         progress: Called with the number of files done and their total.
+        quantities: As `mpp.figures` takes them.
 
     Returns:
         The page's path.
@@ -79,32 +83,46 @@ def report(
     systems: list[str] = []
     for done, file in enumerate(files, 1):
         with opened(file) as ds:
-            sections += _sections(file, ds, runs)
+            sections += _sections(file, ds, runs, quantities or {})
             systems.append("training" if isinstance(ds, Path) else text(schema.system(ds)))
         if progress is not None:
             progress(done, len(files))
     return save_page(path, f"Report: {', '.join(dict.fromkeys(systems))}", sections, overwrite)
 
 
-def _sections(file: Source, ds: xr.Dataset | Path, runs: Sequence[int] | None) -> list[Section]:
+def _sections(
+    file: Source,
+    ds: xr.Dataset | Path,
+    runs: Sequence[int] | None,
+    quantities: Mapping[str, str],
+) -> list[Section]:
     """What a file adds to the page."""
     sample = 0 if not runs else runs[0]
-    pictures = [_picture(name, draw()) for name, draw in plan(ds, sample).items()]
+    planned = plan(ds, sample, quantities)
     if isinstance(ds, Path):
-        return [Section("Training", pictures)]
+        return [Section("Training", _pictures(planned))]
     found, system = kind(ds), text(schema.system(ds))
     if found == "rollout":
         name = "" if isinstance(file, xr.Dataset) else f" · {Path(file).name}"
         blocks = [player(ds, runs), *_errors(ds), _provenance(ds)]
+        shown = _pictures({k: draw for k, draw in planned.items() if k.startswith("rollout_")})
+        other = _pictures({k: draw for k, draw in planned.items() if not k.startswith("rollout_")})
         return [
             Section(f"Rollout of {system}{name}", blocks),
-            Section(f"Run {sample} of {system} at a few lead times", pictures),
+            Section(f"Run {sample} of {system} at a few lead times", shown),
+            Section(f"Scales and totals of {system}", other),
         ]
     if found == "evaluation":
         tables = [table(ds, score, LEAD_STEPS) for score in TABLES if score in score_names(ds)]
-        return [Section(f"Scores on {system}", [*tables, *pictures])]
+        wanted = {f"error_{score}" for score in CURVES}
+        shown = _pictures({k: draw for k, draw in planned.items() if k in wanted})
+        return [Section(f"Scores on {system}", [*tables, *shown])]
     titles = {"inference": "Numbers of the equation", "runs": "Runs", "transfer": "Transfer"}
-    return [Section(f"{titles[found]} · {system}", pictures)]
+    return [Section(f"{titles[found]} · {system}", _pictures(planned))]
+
+
+def _pictures(planned: Plan) -> list[Picture]:
+    return [_picture(name, draw()) for name, draw in planned.items()]
 
 
 def _picture(name: str, figure: Figure) -> Picture:

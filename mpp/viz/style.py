@@ -42,6 +42,10 @@ SETTINGS: dict[Any, Any] = {
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's colours, told apart with any kind of colour vision (jfly.uni-koeln.de/color)."""
 BASELINE_COLOUR = "0.45"
+TRUTH_LOOK: dict[str, Any] = {"color": "0.1", "linestyle": "-", "label": "truth"}
+PREDICTION_LOOK: dict[str, Any] = {
+    "color": LINE_COLOURS[1], "linestyle": (0, (4, 1.5)), "label": "prediction", "zorder": 3
+}  # fmt: skip
 MASKED_COLOUR = "0.75"
 SEQUENTIAL, DIVERGING, ERROR = (cm.cmaps[name] for name in ("batlow", "vik", "bam"))
 """Perceptually uniform maps (Crameri 2018, doi:10.5281/zenodo.1243862)."""

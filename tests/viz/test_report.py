@@ -31,8 +31,8 @@ def test_it_gathers_a_rollout_and_its_scores(tmp_path, rollout, scores, reader):
     assert calls == [(1, 2), (2, 2)]
     assert "Report: example, shallow_water" in page.words
     assert "VRMSE of shallow_water" in page.words
-    # The panels of the one field and the curves of the one score.
-    assert page.tags.count("img") == 2
+    # Panels and spectrum of the one field, the bands, the totals, the curves of the one score.
+    assert page.tags.count("img") == 4 + 1
     assert page.tags.count("canvas") == 3 + 2
     addresses = [value for name, value in page.attributes if name in ("src", "href")]
     assert all(address.startswith("data:image/png") for address in addresses)
