@@ -109,6 +109,10 @@ class Batch:
         """One sample, as a batch of views."""
         return self._map(lambda tensor: tensor[number : number + 1])
 
+    def rows(self, numbers: Sequence[int]) -> Self:
+        """The samples of these numbers, in this order; one may come several times."""
+        return self._map(lambda tensor: tensor[list(numbers)])
+
     def extend(self, frames: Float[Tensor, "sample time field *space"]) -> Self:
         """The batch with further frames behind, at the step of the last two times.
 

@@ -119,6 +119,8 @@ def validate(ds: xr.Dataset) -> list[Violation]:
         An empty list for a valid dataset. `check_values` looks at the numbers themselves.
     """
     found = [*_check_roles(ds)]
+    if any("member" in ds[name].dims for name in names(ds)):
+        return [*found, ensemble(ds)]
     if not names(ds):
         fix = "give the fields' variables the dims (sample, time, space...) and no other role"
         return [*found, Violation("dataset", "no variable has the role 'field'", fix)]
@@ -132,6 +134,16 @@ def validate(ds: xr.Dataset) -> list[Violation]:
     for axis in axes:
         found += _check_boundary(ds, axis)
     return found
+
+
+def ensemble(ds: xr.Dataset) -> Violation:
+    """What to say of several members, as a rollout may have."""
+    problem = f"an ensemble of {ds.sizes['member']} members, one run each was expected"
+    fix = (
+        "take one with ds.isel(member=0) or --set 'select: {member: 0}' (mpp convert), or their "
+        "mean with mpp.rollouts.ensemble_mean(ds)"
+    )
+    return Violation("member", problem, fix)
 
 
 def _check_roles(ds: xr.Dataset) -> Iterator[Violation]:

@@ -99,6 +99,15 @@ def test_samples_collate_to_the_batch_they_came_from():
     xr.testing.assert_identical(Batch.collate(parts).to_dataset(), batch.to_dataset())
 
 
+def test_rows_are_the_samples_of_these_numbers():
+    batch = Batch.from_dataset(example(samples=3))
+    chosen = batch.rows([2, 0, 2])
+    for place, number in enumerate([2, 0, 2]):
+        xr.testing.assert_equal(
+            chosen.sample(place).to_dataset(), batch.sample(number).to_dataset()
+        )
+
+
 def test_windows_with_other_times_collate_but_share_no_time_coordinate():
     batch = Batch.from_dataset(full())
     joined = Batch.collate([batch.window(0, 3), batch.window(1, 4)])

@@ -129,6 +129,14 @@ def test_a_dataset_without_fields_says_so():
     assert schema.space_axes(xr.Dataset()) == ()
 
 
+def test_an_ensemble_is_told_by_name_and_what_to_do():
+    ds = example().expand_dims(member=3, axis=1)
+    (violation,) = validate(ds.transpose("sample", "member", ...))
+    assert (violation.where, violation.severity) == ("member", "error")
+    assert "3 members" in violation.problem
+    assert validate(ds.isel(member=0)) == []
+
+
 @pytest.mark.parametrize("axes", [(), ("x", "y", "z", "w")])
 def test_no_space_axis_or_four_are_refused(axes):
     values = np.ones((1, 2, *[3] * len(axes)), np.float32)

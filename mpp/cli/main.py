@@ -1,6 +1,7 @@
 """The program ``mpp``: find the command, run it, and turn a user's mistake into one line."""
 
 import importlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -58,12 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     command = importlib.import_module(f"mpp.cli.{words[0].replace('-', '_')}")
     try:
-        command.run(command.parser().parse_args(words[1:]))
+        arguments = command.parser().parse_args(words[1:])
+        arguments.command = shlex.join(["mpp", *words])
+        command.run(arguments)
     except InputError as error:
         sys.stderr.write(f"mpp {words[0]}: {error}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write(f"mpp {words[0]}: interrupted\n")
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write(f"mpp {words[0]}: {str(interrupt) or 'interrupted'}\n")
         return 130
     return 0
 

@@ -1,22 +1,41 @@
 """``mpp rollout``: step runs forward with a checkpoint and write the frames as NetCDF or Zarr."""
 
 import argparse
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mpp.cli.outputs import ENDINGS, add_output, claim, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
 
+SUMMARY = """\
+Step every run of a dataset forward from its first frames. Frames are written as
+they come, at a memory that grows neither with steps nor with runs. Where the data
+reaches as far, the truth is written beside the prediction.
+
+A run stops where a value is not finite or a field has drifted beyond --limit. That
+is said on stderr and in the attributes stopped_step and stopped_reason; the frames
+before are kept, NaN follows while other runs go on, and the exit status is 0. After
+Ctrl-C (status 130) the file holds the frames so far."""
+EXAMPLE = """\
+mpp rollout --checkpoint demo/finetuned --data demo/data/kuramoto_sivashinsky.nc \\
+      --steps 1000 --out rollout.zarr
+  mpp rollout --checkpoint mpp-mini --data runs.nc --steps 40 --out ensemble.nc \\
+      --members 8 --perturb 0.1"""
+
 
 def parser() -> CommandParser:
     """Options of the command."""
-    made = CommandParser(
-        "rollout",
-        "Step every run of a dataset forward from its first frames. Where the data reaches as far, "
-        "the truth is written beside the prediction.",
-        "mpp rollout --checkpoint demo/finetuned --data demo/data/kuramoto_sivashinsky.nc "
-        "--steps 16 --out rollout.nc",
+    made = CommandParser("rollout", SUMMARY, EXAMPLE)
+    made.add_argument(
+        "--checkpoint",
+        required=True,
+        nargs="+",
+        help=f"{CHECKPOINT}; several give an ensemble along the dim member",
     )
-    made.add_argument("--checkpoint", required=True, help=CHECKPOINT)
     made.add_argument("--data", required=True, help="file or folder with the runs")
     made.add_argument("--steps", type=int, required=True, help="frames to predict")
     made.add_argument(
@@ -25,24 +44,46 @@ def parser() -> CommandParser:
     made.add_argument(
         "--time-step", type=float, help="time between frames, for runs of one frame only"
     )
+    made.add_argument(
+        "--batch-size", type=int, default=4, metavar="N", help="runs stepped at once (default 4)"
+    )
+    made.add_argument(
+        "--limit",
+        type=_limit,
+        default=10.0,
+        metavar="X|none",
+        help="stop a run in which the RMS of a field is above X times the larger of its RMS in "
+        "training and in the history (default 10); none: only where it is not finite",
+    )
+    made.add_argument(
+        "--members", type=int, default=1, metavar="N", help="perturbed histories a checkpoint"
+    )
+    made.add_argument(
+        "--perturb",
+        type=float,
+        default=0.0,
+        metavar="RELATIVE",
+        help="RMS of the smooth perturbation, relative to that of the change from frame to frame",
+    )
+    made.add_argument("--seed", type=int, default=0, help="seed of the perturbations (default 0)")
     add_output(made, "file to write, .nc or .zarr")
     return made
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from rich.console import Console
-
     from mpp import load, open_dataset, rollout
     from mpp.cli.progress import progress
-    from mpp.data.convert import write
     from mpp.errors import InputError
-    from mpp.rollouts import with_truth
+    from mpp.rollouts import RolloutStopped
+    from mpp.rollouts.provenance import stopped_line
 
     out: Path = claim(arguments.out, arguments.overwrite, ENDINGS)
-    model = load(arguments.checkpoint)
+    models = [load(checkpoint) for checkpoint in arguments.checkpoint]
     ds = open_dataset(arguments.data)
-    history = model.history if arguments.history is None else arguments.history
+    history = arguments.history
+    if history is None:
+        history = max(model.history for model in models)
     available = ds.sizes["time"]
     if not 1 <= history <= available:
         raise InputError(
@@ -54,26 +95,64 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"{arguments.data}: its times tell the time between frames; leave out --time-step"
         )
-    step = float(times[1] - times[0]) if available > 1 else arguments.time_step
-    with progress("rollout", arguments.steps) as advance:
+    step = arguments.time_step
+    if available > 1:
+        step = float(times[-1] - times[0]) / (available - 1)
+    with (
+        progress("rollout", arguments.steps) as advance,
+        _terminable(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", RolloutStopped)  # told below, in one line
         predicted = rollout(
-            model, ds.isel(time=slice(0, history)), arguments.steps, step, progress=advance
+            models,
+            ds.isel(time=slice(0, history)),
+            arguments.steps,
+            step,
+            advance,
+            out=out,
+            overwrite=arguments.overwrite,
+            truth=ds if 0 < arguments.steps <= available - history else None,
+            batch_size=arguments.batch_size,
+            limit=arguments.limit,
+            members=arguments.members,
+            perturb=arguments.perturb,
+            seed=arguments.seed,
+            command=arguments.command,
         )
-    if history + arguments.steps <= available:
-        predicted = with_truth(predicted, ds)
-    write(predicted, out, overwrite=arguments.overwrite)
-    outside = predicted.attrs["numbers_outside_training"]
+    attrs = predicted.attrs
+    outside = attrs["numbers_outside_training"]
     if outside != "none":
-        Console(stderr=True).print(
-            f"mpp rollout: {outside}: beyond the values that the model was trained on; see mpp "
-            "inspect",
-            soft_wrap=True,
-        )
-    finite = predicted.attrs["finite_steps"]
-    if finite < arguments.steps:
-        Console(stderr=True).print(
-            f"mpp rollout: step {finite + 1} and those after it are not finite; the frames before "
-            "it can be used",
-            soft_wrap=True,
-        )
+        _say(f"{outside}: beyond the values that the model was trained on; see mpp inspect")
+    if "stopped_reason" in attrs:
+        _say(stopped_line(attrs))
     tell(out)
+
+
+def _limit(text: str) -> float | None:
+    """A number, or nothing for ``none``."""
+    return None if text == "none" else float(text)
+
+
+_limit.__name__ = "limit"  # argparse names it in its errors
+
+
+def _say(line: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(
+        f"mpp rollout: {line}", soft_wrap=True, highlight=False, markup=False
+    )
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which a scheduler sends when time is over, ends as Ctrl-C does: frames are kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -115,7 +115,7 @@ def write(
 
 def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
     with netCDF4.Dataset(path, "w") as file:
-        file.setncatts(_attrs(ds.attrs))
+        file.setncatts(plain_attrs(ds.attrs))
         for dim, length in ds.sizes.items():
             file.createDimension(str(dim), length)
         for name, variable in ds.variables.items():
@@ -131,12 +131,12 @@ def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
                 chunksizes=chunks or None,
                 fill_value=False,
             )
-            made.setncatts(_attrs(variable.attrs))
+            made.setncatts(plain_attrs(variable.attrs))
         _stream(ds, file.variables.__getitem__, on_chunk)
 
 
 def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
-    group = zarr.create_group(path, attributes=_attrs(ds.attrs))
+    group = zarr.create_group(path, attributes=plain_attrs(ds.attrs))
     for name, variable in ds.variables.items():
         group.create_array(
             str(name),
@@ -144,7 +144,7 @@ def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
             dtype=_dtype(ds, str(name)),
             chunks=_chunks(variable) or "auto",
             dimension_names=[str(dim) for dim in variable.dims],
-            attributes=_attrs(variable.attrs),
+            attributes=plain_attrs(variable.attrs),
         )
     _stream(ds, group.__getitem__, on_chunk)
     with warnings.catch_warnings():
@@ -196,7 +196,7 @@ def _dtype(ds: xr.Dataset, name: str) -> np.dtype:
     return dtype.newbyteorder("=") if name in ds.coords else np.dtype("float32")
 
 
-def _attrs(attrs: dict[Any, Any]) -> dict[str, Any]:
+def plain_attrs(attrs: dict[Any, Any]) -> dict[str, Any]:
     """Attributes that NetCDF and Zarr can both hold, without those on packing."""
     packing = ("_FillValue", "missing_value", "scale_factor", "add_offset", "coordinates", "dtype")
     kept = {str(key): value for key, value in attrs.items() if str(key) not in packing}

@@ -20,7 +20,7 @@ from mpp.data.recognise import Format, Paths, find_files, format_of
 from mpp.data.regrid import to_centres
 from mpp.data.select import take_parts, take_points
 from mpp.errors import InputError
-from mpp.schema import BOUNDARY_KINDS, Violation, space_axes, validate
+from mpp.schema import BOUNDARY_KINDS, Violation, ensemble, space_axes, validate
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,8 @@ def _require_seen(mapping: Mapping, seen: set[Any], plan: Plan, source: str) -> 
 def _prepared(ds: xr.Dataset, mapping: Mapping, source: str) -> xr.Dataset:
     """A file without the dims that are not wanted, whose fields share one grid."""
     ds = take_points(ds, mapping, source)
+    if {"sample", "member"} <= set(ds.dims):
+        raise InputError(f"{source}: {ensemble(ds)}")
     return by_coordinates(to_centres(ds, mapping, source), mapping)
 
 

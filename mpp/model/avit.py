@@ -194,6 +194,9 @@ class PublishedAViT(Surrogate):
     def patch(self) -> tuple[int, ...]:
         return (PATCH,)
 
+    def normalization(self, names: Sequence[str]) -> str:
+        return "each sample by its mean and standard deviation over the history"
+
     @property
     def arguments(self) -> dict[str, Any]:
         return {

@@ -22,7 +22,7 @@ from mpp.errors import InputError, require_at_least
 from mpp.model.attention import AxialAttention, Cache, TimeAttention, Told
 from mpp.model.norm import quiet_norm
 from mpp.model.numbers import TIME_STEP, Numbers, Transform
-from mpp.model.scales import RunningScales
+from mpp.model.scales import FLOOR, RunningScales
 from mpp.model.stem import BoundaryEmbedding, FieldEmbedding, FieldReadout, Patches, grown
 from mpp.model.surrogate import Surrogate
 
@@ -170,6 +170,19 @@ class AxialTransformer(Surrogate):
 
     def numbers_outside(self, batch: Batch) -> tuple[str, ...]:
         return self.numbers.outside(batch)
+
+    @property
+    def field_scales(self) -> dict[str, tuple[float, float]]:
+        pairs = zip(self.value_scale.tolist(), self.change_scale.tolist(), strict=True)
+        return dict(zip(self.names, pairs, strict=True))
+
+    def normalization(self, names: Sequence[str]) -> str:
+        known = {name: pair for name, pair in self.field_scales.items() if name in names}
+        floors = ", ".join(f"{name} {pair[0]:.6g} ({pair[1]:.6g})" for name, pair in known.items())
+        return (
+            f"each sample by the RMS of its last {self.history} frames, changes by the RMS of "
+            f"theirs, at least {FLOOR:g} of the RMS of value (change) in training: {floors}"
+        )
 
     @property
     def number_ranges(self) -> dict[str, tuple[float, float]]:

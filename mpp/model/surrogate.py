@@ -1,6 +1,6 @@
 """What every model is: a function from a history of frames to the next one, in physical units."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -41,6 +41,15 @@ class Surrogate(nn.Module):
     def numbers_outside(self, batch: Batch) -> tuple[str, ...]:
         """Names of the batch's numbers of the equation that leave their range in training."""
         return ()
+
+    @property
+    def field_scales(self) -> dict[str, tuple[float, float]]:
+        """RMS of value and change of each field over the training data, where the model knows."""
+        return {}
+
+    def normalization(self, names: Sequence[str]) -> str:
+        """In words, how the model makes these fields dimensionless."""
+        return "none"
 
     @property
     def number_ranges(self) -> dict[str, tuple[float, float]]:

@@ -59,7 +59,7 @@ def command(monkeypatch):
     """A command that does what the test says."""
 
     def install(run):
-        parser = SimpleNamespace(parse_args=lambda words: words)
+        parser = SimpleNamespace(parse_args=lambda words: SimpleNamespace(words=words))
         fake = SimpleNamespace(parser=lambda: parser, run=run)
         monkeypatch.setitem(sys.modules, "mpp.cli.inspect", fake)
 
@@ -83,6 +83,9 @@ def test_an_interruption_is_status_130(command, capsys):
     command(raising(KeyboardInterrupt()))
     assert main(["inspect"]) == 130
     assert capsys.readouterr().err == "mpp inspect: interrupted\n"
+    command(raising(KeyboardInterrupt("interrupted after step 3; it is in a.nc")))
+    assert main(["inspect"]) == 130
+    assert capsys.readouterr().err == "mpp inspect: interrupted after step 3; it is in a.nc\n"
 
 
 def test_a_fault_of_the_program_is_not_hidden(command):

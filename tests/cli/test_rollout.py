@@ -1,5 +1,12 @@
 """Laws of the command: frames that go on in time, the truth beside them, a whole file or none."""
 
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 import xarray as xr
@@ -89,6 +96,9 @@ def test_an_existing_result_is_kept_unless_told(checkpoint, data, tmp_path, caps
         (2, ("--checkpoint", "nowhere"), "expected a checkpoint folder"),
         (2, ("--data", "nowhere.nc"), "nowhere.nc"),
         (2, ("--time-step", "0.5"), "leave out --time-step"),
+        (2, ("--limit", "0.5"), "give a number above 1, or none"),
+        (2, ("--members", "4"), "--perturb 0.1"),
+        (2, ("--batch-size", "0"), "batch_size is 0"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -121,5 +131,82 @@ def test_a_rollout_that_leaves_the_finite_says_where(checkpoint, data, tmp_path,
         parameter.data.fill_(torch.nan)
     save(model, checkpoint)
     assert call(checkpoint, data, tmp_path / "nan.nc") == 0
-    assert "step 1 and those after it are not finite" in capsys.readouterr().err
-    assert xr.load_dataset(tmp_path / "nan.nc").attrs["finite_steps"] == 0
+    line = "stopped at step 1, sample 0: tracer is not finite (and 1 more, see the attribute"
+    assert line in capsys.readouterr().err
+    made = xr.load_dataset(tmp_path / "nan.nc")
+    assert (made.attrs["finite_steps"], made.attrs["stopped_step"]) == (0, 1)
+    assert made["tracer"].isnull().all()
+    assert made.sizes["time"] == 1
+
+
+def test_a_drift_is_one_plain_line_and_what_is_good_is_kept(checkpoint, data, tmp_path, capsys):
+    model = load(checkpoint)
+    for parameter in model.readout.parameters():
+        parameter.data.mul_(2)
+    save(model, checkpoint)
+    out = tmp_path / "drift.nc"
+    assert call(checkpoint, data, out, 400, "--limit", "3") == 0
+    line = next(line for line in capsys.readouterr().err.splitlines() if "stopped" in line)
+    made = xr.load_dataset(out)
+    step = made.attrs["stopped_step"]
+    assert line.startswith(f"mpp rollout: stopped at step {step}, sample ")
+    assert "the limit is 3" in line
+    assert 1 < step <= 400
+    assert call(checkpoint, data, tmp_path / "free.nc", step, "--limit", "none") == 0
+    free = xr.load_dataset(tmp_path / "free.nc")
+    assert free.attrs["limit"] == "none"
+    assert "stopped_step" not in free.attrs
+    good = slice(0, step - 1)
+    xr.testing.assert_equal(
+        made[["tracer", "velocity_x"]].isel(time=good),
+        free[["tracer", "velocity_x"]].isel(time=good),
+    )
+
+
+def test_members_and_checkpoints_stand_along_a_dim(checkpoint, data, tmp_path):
+    other = save(load(checkpoint), tmp_path / "other")
+    words = ["--members", "2", "--perturb", "0.1", "--seed", "3", "--batch-size", "3"]
+    assert (
+        call(checkpoint, data, tmp_path / "e.nc", 2, *words, "--checkpoint", checkpoint, other) == 0
+    )
+    made = xr.load_dataset(tmp_path / "e.nc")
+    assert made["tracer"].dims == ("sample", "member", "time", "x", "y")
+    assert made["truth_tracer"].dims == ("sample", "time", "x", "y")
+    assert (made.sizes["member"], made.attrs["members"], made.attrs["seed"]) == (4, 4, 3)
+    xr.testing.assert_allclose(
+        made.isel(member=[0, 1]).drop_vars("member"), made.isel(member=[2, 3]).drop_vars("member")
+    )
+
+
+def test_the_attributes_tell_how_it_was_made(checkpoint, data, tmp_path):
+    out = tmp_path / "a b.nc"
+    assert call(checkpoint, data, out, 2) == 0
+    attrs = xr.load_dataset(out).attrs
+    words = ["mpp", "rollout", "--checkpoint", str(checkpoint), "--data", str(data)]
+    assert shlex.split(attrs["command"]) == [*words, "--steps", "2", "--out", str(out)]
+    assert attrs["boundaries"] == "x periodic, y wall open"
+    assert "each sample by the RMS of its last 3 frames" in attrs["normalization"]
+    assert attrs["normalization"].endswith("tracer 1 (1), velocity_x 1 (1)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ending", "number"), [("nc", signal.SIGINT), ("zarr", signal.SIGTERM)])
+def test_ctrl_c_and_a_scheduler_leave_the_frames_so_far(checkpoint, data, tmp_path, ending, number):
+    out = tmp_path / "out" / f"long.{ending}"
+    words = ["--checkpoint", checkpoint, "--data", data, "--steps", 10**6, "--out", out]
+    code = [sys.executable, "-m", "mpp", "rollout", *map(str, words)]
+    running = subprocess.Popen(code, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    deadline = time.monotonic() + 120
+    while not (out.parent.is_dir() and any(out.parent.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(3)
+    running.send_signal(number)
+    _, error = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    made = xr.load_dataset(out)
+    assert 0 < made.sizes["time"] < 10**6
+    assert made["tracer"].notnull().all()
+    told = f"after samples 0 to 1, step {made.sizes['time']} of 1000000"
+    assert made.attrs["interrupted"] == told
+    assert error == f"mpp rollout: interrupted {told}; the frames so far are in {out}\n"

@@ -14,7 +14,9 @@ from mpp.data import windows
 from mpp.data.lazy import join, view
 from mpp.data.open import open_dataset
 from mpp.errors import InputError
-from mpp.schema import example
+from mpp.model.surrogate import Persistence
+from mpp.rollouts import rollout
+from mpp.schema import example, names, validate
 
 
 def piece(start: float = 0, frames: int = 4, points: int = 6, seed: int = 0) -> xr.Dataset:
@@ -163,6 +165,19 @@ def _read_by_workers(path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -
 
 def test_forked_workers_read_what_the_parent_has_open(plain_file: Path, monkeypatch):
     _read_by_workers(plain_file, "fork", monkeypatch)
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+def test_an_ensemble_is_refused_and_one_member_of_it_is_not(tmp_path: Path, ending: str):
+    ds = example(frames=9)
+    path, start = tmp_path / f"e.{ending}", ds.isel(time=slice(0, 5))
+    made = rollout(Persistence(), start, 3, truth=ds, members=2, perturb=0.1, out=path)
+    with pytest.raises(InputError, match=r"member: an ensemble of 2 members.*select: {member: 0}"):
+        open_dataset(path)
+    one = open_dataset(path, select={"member": 1})
+    assert validate(one) == []
+    xr.testing.assert_equal(one["tracer"], made["tracer"].isel(member=1, drop=True))
+    assert names(one, "truth") == ("truth_tracer", "truth_velocity_x")
 
 
 @pytest.mark.slow

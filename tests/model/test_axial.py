@@ -11,6 +11,7 @@ from mpp.batch import Batch
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import Transform
+from mpp.model.surrogate import Persistence
 
 
 @pytest.fixture
@@ -144,6 +145,17 @@ def numbered(history) -> AxialTransformer:
 
 def with_numbers(batch: Batch, **values: float) -> Batch:
     return replace(batch, parameters={k: torch.full((2,), v) for k, v in values.items()})
+
+
+def test_scales_come_back_and_are_told_in_words():
+    model = AxialTransformer(("tracer", "height"), history=5, width=8, heads=1, depth=1, hidden=4)
+    model.set_scales({"tracer": (2.0, 0.25)})
+    assert model.field_scales == {"tracer": (2.0, 0.25), "height": (1.0, 1.0)}
+    told = model.normalization(["tracer"])
+    assert "RMS of its last 5 frames" in told
+    assert told.endswith("tracer 2 (0.25)")
+    assert Persistence().field_scales == {}
+    assert Persistence().normalization(["tracer"]) == "none"
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import Transform
 from mpp.model.surrogate import Persistence, Surrogate
-from mpp.rollouts import rollout, with_truth
+from mpp.rollouts import rollout
 from mpp.schema import example, names, validate
 
 
@@ -131,10 +131,15 @@ def test_an_unknown_field_is_refused():
         rollout(model, example(), 1)
 
 
-def test_progress_is_told_after_each_step():
-    done = []
-    rollout(Persistence(), example(), 3, progress=done.append)
-    assert done == [1, 2, 3]
+def test_progress_counts_steps_over_batches_and_members():
+    calls = []
+    rollout(Persistence(), example(samples=3), 2, progress=lambda *c: calls.append(c), batch_size=2)
+    # Two batches, of two runs and of one.
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4), (4, 4)]
+    calls.clear()
+    options = {"batch_size": 2, "members": 2, "perturb": 0.1}
+    rollout(Growing(2), example(), 3, progress=lambda *c: calls.append(c), **options)
+    assert calls[-1] == (6, 6)
 
 
 def test_a_rollout_leaves_model_and_history_as_they_are():
@@ -145,21 +150,6 @@ def test_a_rollout_leaves_model_and_history_as_they_are():
     after = model.state_dict().values()
     assert all(torch.equal(one, other) for one, other in zip(kept, after, strict=True))
     xr.testing.assert_equal(first, rollout(model, ds, 2))
-
-
-def test_the_truth_stands_beside_the_prediction():
-    ds = example(frames=8)
-    both = with_truth(rollout(Persistence(), ds.isel(time=slice(0, 5)), 3), ds)
-    assert validate(both) == []
-    assert names(both, "truth") == ("truth_tracer", "truth_velocity_x")
-    np.testing.assert_array_equal(both["truth_tracer"], ds["tracer"].isel(time=slice(5, 8)))
-    assert both["truth_tracer"].attrs["units"] == ds["tracer"].attrs["units"]
-
-
-def test_truth_that_ends_too_early_is_refused():
-    ds = example(frames=6)
-    with pytest.raises(InputError, match="no frame at 6"):
-        with_truth(rollout(Persistence(), ds.isel(time=slice(0, 5)), 3), ds)
 
 
 def test_laws_a_number_in_another_unit_gives_the_same_rollout_and_comes_back_as_it_was():
