@@ -20,7 +20,7 @@ from mpp import schema
 from mpp.errors import InputError
 from mpp.files import written_beside
 from mpp.viz import labels, tiles
-from mpp.viz.panels import Picture, lead_times
+from mpp.viz.panels import ALONE, Picture, lead_times
 from mpp.viz.strips import Strip, score_text, select, strips
 from mpp.viz.style import PREDICTION_LOOK, TRUTH_LOOK, styled
 from mpp.viz.tiles import Tile
@@ -171,7 +171,7 @@ class _Profile:
 
     def __init__(self, axes: Axes, ds: xr.Dataset, shown: Sequence[Strip], label: str) -> None:
         axis = schema.space_axes(ds)[0]
-        self.strips = [strip for strip in shown if strip.name != "error"]
+        self.strips = [strip for strip in shown if strip.name not in ALONE]
         looks = {"truth": TRUTH_LOOK, "prediction": PREDICTION_LOOK}
         self.lines = [
             axes.plot(ds[axis].values, strip.values.isel(time=0).values, **looks[strip.name])[0]
@@ -184,7 +184,8 @@ class _Profile:
         axes.set_xlabel(labels.axis_label(ds, axis))
         axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)
-        self.axes, self.scores = axes, shown[-1].scores
+        self.axes = axes
+        self.scores = [score for strip in shown for score in strip.scores]
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
     def show(self, frame: int) -> None:

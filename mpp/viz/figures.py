@@ -15,6 +15,7 @@ from mpp.errors import InputError
 from mpp.viz.animate import Film, animate, best_film
 from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
+from mpp.viz.members import is_ensemble, joined, reliability
 from mpp.viz.panels import panels
 from mpp.viz.sheet import sheet
 from mpp.viz.spectra import bands, has_spectrum, spectra
@@ -42,7 +43,8 @@ def figures(
 
     A rollout gives truth, prediction and error over lead times, a picture a field (the prediction
     alone where no truth is known), the spectra of each field, the error by wavenumber band, and the
-    totals of its fields; an evaluation gives error against lead time, a picture a score;
+    totals of its fields; an ensemble its mean and spread, and whether the spread tells the error;
+    an evaluation gives error against lead time, a picture a score;
     other runs in the schema give a contact sheet a field; the ``metrics.csv`` of a training gives
     its losses; an inference gives its estimates; a transfer study gives its learning curves.
 
@@ -104,7 +106,7 @@ def _films(
 
     def shoot(name: str, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return animate(ds, name, path, sample)
+        return animate(joined(ds), name, path, sample)
 
     stems = [path.stem for path in pictures]
     found = zip(stems, schema.names(ds), strict=False)
@@ -139,7 +141,8 @@ def kind(ds: xr.Dataset) -> Kind:
         return "evaluation"
     if estimate_names(ds):
         return "inference"
-    problems = [problem for problem in schema.validate(ds) if problem.severity == "error"]
+    one = ds.isel(member=0) if "sample" in ds.dims and is_ensemble(ds) else ds
+    problems = [problem for problem in schema.validate(one) if problem.severity == "error"]
     if problems:
         raise InputError(
             "neither a rollout, an evaluation nor runs in the schema: "
@@ -171,8 +174,11 @@ def plan(
     fields = schema.names(source)
     if found == "runs":
         return _each("sheet_{}", fields, partial(sheet, source))
-    made = _each(f"rollout_{{}}_run{sample}", fields, lambda name: panels(source, name, sample))
-    if has_spectrum(source):
+    shown = joined(source)
+    made = _each(f"rollout_{{}}_run{sample}", fields, lambda name: panels(shown, name, sample))
+    if is_ensemble(source) and schema.names(source, "truth"):
+        made["reliability"] = lambda: reliability(source)
+    if has_spectrum(shown):
         made |= _each("spectrum_{}", fields, partial(spectra, source))
         if schema.names(source, "truth"):
             made["bands"] = lambda: bands(source)

@@ -15,6 +15,8 @@ from mpp.viz.strips import Strip, score_text, select, strips
 from mpp.viz.style import styled
 from mpp.viz.tiles import Tile
 
+ALONE = ("error", "spread")
+"""What has a colour scale of its own; truth and prediction share one."""
 COLUMNS = 5
 COLUMNS_3D = 2
 WIDE = 0.45
@@ -154,8 +156,9 @@ class Picture:
             field: What is shown, for its name and unit.
             whole: Whether the ends of a bar tell of all values, not of those on the cuts alone.
         """
-        groups = [range(2), range(2, 3)] if len(self.strips) == 3 else [range(1)]
-        for rows in groups:
+        alone = [[row] for row, strip in enumerate(self.strips) if strip.name in ALONE]
+        shared = [row for row, strip in enumerate(self.strips) if strip.name not in ALONE]
+        for rows in (shared, *alone):
             first = self.strips[rows[0]]
             parts = [self.strips[row].values for row in rows]
             if not whole:
@@ -168,7 +171,7 @@ class Picture:
                 aspect=15 * len(rows),
                 pad=0.02,
             )
-            what = "error" if first.name == "error" else labels.field_label(field)
+            what = first.name if first.name in ALONE else labels.field_label(field)
             bar.set_label(labels.with_units(what, field.units))
 
     def sizes(self) -> tuple[list[float], list[float]]:

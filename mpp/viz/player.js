@@ -148,9 +148,12 @@ function start(root) {
   function drawBars() {
     const { name, units } = data.fields[field.value];
     const unit = units ? ` (${units})` : "";
-    const first = shown.scales[0], shared = find(".bar.shared"), own = find(".bar.own");
-    bar(shared, first, maps[first.map], `${name}${unit}`);
-    if (own) bar(own, shown.scales[2], maps[shown.scales[2].map], `error${unit}`);
+    const first = shown.scales[0];
+    bar(find(".bar.shared"), first, maps[first.map], `${name}${unit}`);
+    data.strips.forEach((what, s) => {  // error and spread have scales of their own
+      const box = find(`.bar.${what}`), scale = shown.scales[s];
+      if (box) bar(box, scale, maps[scale.map], `${what}${unit}`);
+    });
   }
 
   function chart(box, lines, low, high, ends, along, upward) {
@@ -181,7 +184,7 @@ function start(root) {
     const box = find(".profile"), frame = Number(lead.value);
     if (!box) return;
     const { name, units } = data.fields[field.value], [axis, low, high, unit] = data.planes[0].up;
-    const count = shown.levels.length === 3 ? 2 : 1, scale = shown.scales[0];
+    const count = data.strips[0] === "truth" ? 2 : 1, scale = shown.scales[0];
     const lines = shown.levels.slice(0, count).map(([levels]) =>
       Array.from({ length: data.planes[0].height }, (_, row) =>
         value(levels[row * frames + frame], scale)));

@@ -17,8 +17,9 @@ from matplotlib.ticker import MaxNLocator
 from mpp import schema
 from mpp.fields import Field
 from mpp.viz import labels, tiles
+from mpp.viz.members import joined
 from mpp.viz.page import Moving
-from mpp.viz.panels import WIDE, lead_times, spread
+from mpp.viz.panels import ALONE, WIDE, lead_times, spread
 from mpp.viz.strips import Strip, select, strips
 from mpp.viz.style import Scale
 from mpp.viz.tiles import Tile
@@ -72,7 +73,7 @@ def player(ds: xr.Dataset, runs: Sequence[int] | None = None) -> Moving:
     Raises:
         InputError: No such run.
     """
-    cuts = choose(ds, runs)
+    cuts = choose(joined(ds), runs)
     items = schema.fields(cuts.ds)
     parts: list[list[dict[str, Any]]] = []
     maps: dict[str, str] = {}
@@ -176,14 +177,19 @@ def _bytes_a_frame(ds: xr.Dataset) -> int:
     points = int(np.prod(sizes))
     if len(sizes) == 3:
         points = sum(points // size for size in sizes)
-    return points * len(schema.names(ds)) * (3 if schema.names(ds, "truth") else 1)
+    strips = (3 if schema.names(ds, "truth") else 1) + any(
+        f"spread_{n}" in ds for n in ds.data_vars
+    )
+    return points * len(schema.names(ds)) * strips
 
 
 def _part(found: Sequence[Strip], defined: xr.DataArray, cuts: Sequence[Tile]) -> dict[str, Any]:
     """One field of one run: the scales of its strips, their scores, and the levels of every cut."""
     return {
         "scales": [_scale(strip) for strip in found],
-        "scores": [score if np.isfinite(score) else None for score in found[-1].scores],
+        "scores": [
+            score if np.isfinite(score) else None for part in found for score in part.scores
+        ],
         "planes": [[_levels(strip, defined, cut) for cut in cuts] for strip in found],
     }
 
@@ -217,7 +223,7 @@ def _scale(strip: Strip) -> dict[str, Any]:
         "low": scale.low,
         "high": scale.high,
         "map": scale.colours.name,
-        "ticks": ticks(scale.low, scale.high, 5),
+        "ticks": ticks(scale.low, scale.high, 3 if strip.name in ALONE else 5),
         "extend": scale.extend(strip.values.values),
     }
 
@@ -252,11 +258,10 @@ def _markup(cuts: Cuts, items: Sequence[Field], names: Sequence[str]) -> str:
     last = ds.sizes["time"] - 1
     layout = "rows" if _stacked(cuts) else "columns"
     found = "".join(_strip(ds, cuts.tiles, name) for name in names)
-    bars = [("shared", "truth and prediction"), ("own", "error")] if len(names) == 3 else []
-    shown = "".join(_bar(kind, what) for kind, what in bars or [("shared", "prediction")])
+    shown = "".join(_bar(kind) for kind in ("shared", *(n for n in names if n in ALONE)))
     thinned = f" Shown: {escape(cuts.note)}." if cuts.note else ""
     profile = _chart("profile") if cuts.in_time else ""
-    course = _chart("course") if len(names) == 3 else ""
+    course = _chart("course") if "error" in names else ""
     return (
         '<div class="controls">'
         f'<label>field <select class="field">{fields}</select></label>'
@@ -319,9 +324,9 @@ def _marks(kind: str, places: Sequence[tuple[float, str]]) -> str:
     )
 
 
-def _bar(kind: str, what: str) -> str:
+def _bar(kind: str) -> str:
     return (
-        f'<div class="bar {kind}"><canvas role="img" aria-label="colours of {what}" width="254" '
+        f'<div class="bar {kind}"><canvas role="img" aria-label="colours" width="254" '
         'height="1"></canvas><div class="marks"></div><p class="along"></p></div>'
     )
 

@@ -14,6 +14,7 @@ from mpp.metrics.summary import Cell
 from mpp.viz import labels
 from mpp.viz.curves import score_names
 from mpp.viz.figures import Plan, kind, opened, plan
+from mpp.viz.members import joined
 from mpp.viz.page import Block, Grid, Picture, Section, save_page
 from mpp.viz.panels import lead_times
 from mpp.viz.player import player, text
@@ -26,6 +27,9 @@ CURVES = ("vrmse", "nrmse", "pearson", "drift")
 TOLD = {
     "model": "kind of model",
     "checkpoint": "checkpoint",
+    "ensemble": "ensemble",
+    "seed": "seed",
+    "normalization": "normalization",
     "history_frames": "frames of history",
     "history_end": "time of the last of them",
     "finite_steps": "steps that are finite",
@@ -104,19 +108,21 @@ def _sections(
     found, system = kind(ds), text(schema.system(ds))
     if found == "rollout":
         name = "" if isinstance(file, xr.Dataset) else f" · {Path(file).name}"
-        blocks = [player(ds, runs), *_errors(ds), _provenance(ds)]
-        shown = _pictures({k: draw for k, draw in planned.items() if k.startswith("rollout_")})
+        shown = joined(ds)
+        system = text(schema.system(shown), 60)
+        blocks = [player(shown, runs), *_errors(shown), _provenance(shown)]
+        panels = _pictures({k: draw for k, draw in planned.items() if k.startswith("rollout_")})
         other = _pictures({k: draw for k, draw in planned.items() if not k.startswith("rollout_")})
         return [
             Section(f"Rollout of {system}{name}", blocks),
-            Section(f"Run {sample} of {system} at a few lead times", shown),
+            Section(f"Run {sample} of {system} at a few lead times", panels),
             Section(f"Scales and totals of {system}", other),
         ]
     if found == "evaluation":
         tables = [table(ds, score, LEAD_STEPS) for score in TABLES if score in score_names(ds)]
         wanted = {f"error_{score}" for score in CURVES}
-        shown = _pictures({k: draw for k, draw in planned.items() if k in wanted})
-        return [Section(f"Scores on {system}", [*tables, *shown])]
+        panels = _pictures({k: draw for k, draw in planned.items() if k in wanted})
+        return [Section(f"Scores on {system}", [*tables, *panels])]
     titles = {"inference": "Numbers of the equation", "runs": "Runs", "transfer": "Transfer"}
     return [Section(f"{titles[found]} · {system}", _pictures(planned))]
 

@@ -16,6 +16,7 @@ from mpp.metrics import named
 from mpp.metrics.spectrum import BANDS, band_edges
 from mpp.viz import labels
 from mpp.viz.curves import label_bottom, panel_grid, quartiles, set_scale
+from mpp.viz.members import apart
 from mpp.viz.panels import lead_label, lead_times, spread
 from mpp.viz.style import BASELINE_COLOUR, LINE_COLOURS, PREDICTION_LOOK, TRUTH_LOOK, styled
 
@@ -41,8 +42,9 @@ def has_spectrum(ds: xr.Dataset) -> bool:
 def spectra(ds: xr.Dataset, field: str, frames: Sequence[int] | None = None) -> Figure:
     """Draw the energy of a field by radial wavenumber at a few lead times, truth and prediction.
 
-    Lines are medians over the runs, bands reach from the lower to the upper quartile. Below, the
-    prediction's energy over the truth's: under 1 it is too smooth at that scale, above 1 too rough.
+    Lines are medians over the runs, bands reach from the lower to the upper quartile. Of an
+    ensemble each member counts as a run. Below, the prediction's energy over the truth's: under 1
+    it is too smooth at that scale, above 1 too rough.
     Beyond the Nyquist wavenumber of the coarsest axis, where only corners of the grid of waves
     are left, the ground is grey. The mean, of wavenumber 0, is left out.
 
@@ -54,6 +56,7 @@ def spectra(ds: xr.Dataset, field: str, frames: Sequence[int] | None = None) -> 
     Raises:
         InputError: No such field, or axes without a common wavenumber.
     """
+    ds = apart(ds)
     _require(ds, field)
     frames = spread(ds.sizes["time"], TIMES) if frames is None else list(frames)
     ds = ds.isel(sample=spread(ds.sizes["sample"], RUNS))
@@ -100,6 +103,7 @@ def bands(ds: xr.Dataset) -> Figure:
     Raises:
         InputError: No truth, or axes without a common wavenumber.
     """
+    ds = apart(ds)
     names = [name for name in schema.names(ds) if f"truth_{name}" in ds]
     if not names:
         raise InputError("the rollout holds no truth to compare with; give one with truth_FIELD")

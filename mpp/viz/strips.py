@@ -10,7 +10,7 @@ from mpp import metrics, schema
 from mpp.errors import InputError
 from mpp.fields import Field
 from mpp.viz import tiles
-from mpp.viz.style import Scale, error_scale, field_scale
+from mpp.viz.style import Scale, error_scale, field_scale, spread_scale
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ def select(ds: xr.Dataset, name: str, sample: int) -> tuple[Field, xr.DataArray,
 def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
     """Truth, prediction and error of a run, or the prediction alone where no truth is known.
 
-    Truth and prediction share the scale of the truth.
+    Truth and prediction share the scale of the truth. Of an ensemble the prediction is its mean,
+    and the spread comes last.
 
     Args:
-        ds: The frames of a rollout that are shown.
+        ds: The frames of a rollout that are shown; an ensemble after `mpp.viz.members.joined`.
         name: Name of the field.
         sample: Which run.
 
@@ -64,8 +65,12 @@ def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
     def shown(values: xr.DataArray) -> np.ndarray:
         return values.where(defined).values
 
+    beside = []
+    if f"spread_{name}" in ds:
+        values = ds[f"spread_{name}"].isel(sample=sample).transpose(*predicted.dims)
+        beside.append(Strip("spread", values, spread_scale(shown(values))))
     if f"truth_{name}" not in ds:
-        return [Strip("prediction", predicted, field_scale(shown(predicted), field))]
+        return [Strip("prediction", predicted, field_scale(shown(predicted), field)), *beside]
     truth = ds[f"truth_{name}"].isel(sample=sample).transpose(*predicted.dims).astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         error = predicted - truth
@@ -77,6 +82,7 @@ def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
         Strip("truth", truth, shared),
         Strip("prediction", predicted, shared),
         Strip("error", error, error_scale(shown(error), span), scores),
+        *beside,
     ]
 
 

@@ -48,6 +48,7 @@ PREDICTION_LOOK: dict[str, Any] = {
 }  # fmt: skip
 MASKED_COLOUR = "0.75"
 SEQUENTIAL, DIVERGING, ERROR = (cm.cmaps[name] for name in ("batlow", "vik", "bam"))
+SPREAD = cm.cmaps["lipari"]
 """Perceptually uniform maps (Crameri 2018, doi:10.5281/zenodo.1243862)."""
 ONE_SIDED = 0.1
 """A scalar whose weaker sign reaches less than this part of the stronger counts as one-sided."""
@@ -121,6 +122,12 @@ def error_scale(error: np.ndarray, span: float) -> Scale:
         limit = min(limit, span) or 1e-3 * span
     limit = limit or 1.0
     return Scale(-limit, limit, ERROR)
+
+
+def spread_scale(spread: np.ndarray) -> Scale:
+    """The scale for a standard deviation: from zero, in a map of its own."""
+    finite = spread[np.isfinite(spread)]
+    return Scale(0.0, float(finite.max(initial=0.0)) or 1.0, SPREAD)
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:

@@ -27,10 +27,11 @@ def totals(ds: xr.Dataset, sample: int = 0, quantities: Mapping[str, str] | None
     """Draw the integral over the domain of every field, and of declared quantities, of one run.
 
     Above each panel stands how far the predicted total is off at the end, relative to the integral
-    of the absolute value of the truth.
+    of the absolute value of the truth. Of an ensemble the mean of the members' totals is drawn, and
+    a band from the least to the largest.
 
     Args:
-        ds: A rollout.
+        ds: A rollout, or an ensemble of them.
         sample: Which run.
         quantities: Quantities by name, as arithmetic over fields, maps and numbers of the equation:
             ``{"energy": "0.5*density*(velocity_x**2 + velocity_y**2)"}``.
@@ -41,7 +42,7 @@ def totals(ds: xr.Dataset, sample: int = 0, quantities: Mapping[str, str] | None
     step = -(-ds.sizes["time"] // FRAMES)
     ds = ds.isel(time=slice((ds.sizes["time"] - 1) % step, None, step))
     fields = schema.fields(ds)
-    _, _, defined = select(ds, fields[0].name, sample)
+    _, _, defined = select(ds.isel(member=0) if "member" in ds.dims else ds, fields[0].name, sample)
     mask = defined.isel(time=0, drop=True) if schema.names(ds, "mask") else None
     run = ds.isel(sample=sample)
     declared = {name: Expression.parse(one) for name, one in (quantities or {}).items()}
@@ -59,7 +60,7 @@ def totals(ds: xr.Dataset, sample: int = 0, quantities: Mapping[str, str] | None
     between = "\n" if len(panels) == 1 else " · "
     title = f"{labels.system_name(ds)} · totals over the domain, run {sample}"
     known = bool(schema.names(ds, "truth"))
-    figure.suptitle(f"{title}{between}off by: at the end, of ∫|truth|" if known else title)
+    figure.suptitle(f"{title}{between}error at the end over ∫|truth|" if known else title)
     return figure
 
 
@@ -83,8 +84,15 @@ def _panel(
     for name, look in (("truth", TRUTH_LOOK), ("prediction", PREDICTION_LOOK)):
         if name in parts:
             values = parts[name].astype(np.float64)
-            found[name] = named.total(values, mask=mask).transpose("time").values
-            axes.plot(leads, np.where(np.isfinite(found[name]), found[name], np.nan), **look)
+            of_members = named.total(values, mask=mask).transpose(..., "time").values
+            of_members = np.where(np.isfinite(of_members), of_members, np.nan).reshape(
+                -1, leads.size
+            )
+            found[name] = of_members.mean(0)
+            axes.plot(leads, found[name], **look)
+            if len(of_members) > 1:
+                ends = of_members.min(0), of_members.max(0)
+                axes.fill_between(leads, *ends, color=look["color"], alpha=0.18, linewidth=0)
     first = parts.get("truth", parts["prediction"]).astype(np.float64)
     size = named.total(abs(first), mask=mask).values
     finite = size[np.isfinite(size)]
