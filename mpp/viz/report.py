@@ -1,5 +1,6 @@
 """A rollout, its scores and its pictures in one HTML file, to open or to send."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -134,7 +135,8 @@ def _pictures(planned: Plan) -> list[Picture]:
 def _picture(name: str, figure: Figure) -> Picture:
     """A figure whose own title is read out where it cannot be seen."""
     words = figure.get_suptitle() or " · ".join(axes.get_title() for axes in figure.axes)
-    return Picture(figure, text(words.replace("\n", " · "), 200) or name)
+    words = re.sub(r" ?(?<!\\)\$.*?(?<!\\)\$", "", words)  # a symbol in mathematical type
+    return Picture(figure, words.replace("\n", " · ").replace(r"\$", "$") or name)
 
 
 def _provenance(ds: xr.Dataset) -> Grid:

@@ -10,6 +10,8 @@ from mpp.viz.player import player
 from mpp.viz.report import report
 from mpp.viz.strips import strips
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 EVIL = "</script><script>document.title = 'caught'</script>"
 
