@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mpp.study.transfer import transfer
     from mpp.train.pretrain import pretrain
     from mpp.viz.figures import figures
+    from mpp.viz.report import report
     from mpp.weights import load, save
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "load",
     "open_dataset",
     "pretrain",
+    "report",
     "rollout",
     "save",
     "transfer",
@@ -43,6 +45,7 @@ _HOMES = {
     "load": "mpp.weights",
     "open_dataset": "mpp.data.open",
     "pretrain": "mpp.train.pretrain",
+    "report": "mpp.viz.report",
     "rollout": "mpp.rollouts",
     "save": "mpp.weights",
     "transfer": "mpp.study.transfer",

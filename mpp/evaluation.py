@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,18 +14,18 @@ from torch import Tensor
 from mpp import metrics, schema
 from mpp.batch import Batch
 from mpp.errors import InputError
-from mpp.metrics.scores import Score
-from mpp.model.surrogate import Persistence, Surrogate
+from mpp.metrics import catalogue, grid
+from mpp.metrics.catalogue import Compat, Entry, Scene, Setting
+from mpp.metrics.conserved import Quantity
+from mpp.metrics.expression import Expression
+from mpp.metrics.valid import valid_time
+from mpp.model.surrogate import Climatology, LinearExtrapolation, Persistence, Surrogate
 
 BASELINE = "persistence"
-SCORES: dict[str, tuple[Score, str]] = {
-    "nrmse": (metrics.nrmse, "sqrt(mean(e^2) / max(mean(truth^2), floor^2))"),
-    "vrmse": (metrics.vrmse, "sqrt(mean(e^2) / max(var(truth), floor^2))"),
-    "rmse": (metrics.rmse, "sqrt(mean(e^2))"),
-    "mae": (metrics.mae, "mean(|e|)"),
-}
-"""What an evaluation file holds: the function and its formula, means taken over the grid."""
-RELATIVE = ("nrmse", "vrmse")
+LINE, MEAN = "linear extrapolation", "climatology"
+Baseline = Literal["linear extrapolation", "climatology"]
+SCORES = ("nrmse", "vrmse", "rmse", "mae")
+"""Scores that every evaluation file holds; `mpp.metrics.catalogue` has the others."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,22 @@ def evaluate(
     starts: int = 1,
     batch_size: int = 4,
     progress: Callable[[int, int], None] | None = None,
+    scores: Sequence[str] | Literal["all"] | None = None,
+    baselines: Sequence[Baseline] = (),
+    quantities: Mapping[str, Quantity] | None = None,
+    climatology: xr.Dataset | Sequence[xr.Dataset] | None = None,
+    compat: Compat | None = None,
 ) -> xr.Dataset:
     """Forecast from windows of every run and score each frame, persistence beside the models.
 
     The relative scores divide by a size of the truth that is kept above a floor: a thousandth of
-    the field's RMS (``nrmse``) or standard deviation (``vrmse``) over all windows, histories
-    included. The floors stand in the attributes of these scores. Points outside a mask never count.
+    the field's RMS or, for ``vrmse``, standard deviation over all windows, histories included. The
+    floors stand in the attributes of these scores. Points outside a mask never count, and those of
+    an uneven grid count with the size of their cell.
+
+    A window's scores do not depend on the other windows. On a processor this holds to the last
+    bit, because each window is forecast by itself there; on other devices windows are forecast
+    together and rounding may differ.
 
     Args:
         models: One model, named ``model`` in the result, or several by name.
@@ -57,22 +68,33 @@ def evaluate(
         steps: Number of frames to forecast from each window.
         history: Number of frames that the models are given; by default the longest they ask for.
         starts: Number of windows a run, evenly placed, the first at the start of the run.
-        batch_size: Number of windows forecast at once; the scores do not depend on it.
+        batch_size: Number of windows read, and on a GPU forecast, at once.
         progress: Called with the forecast frames done and their total.
+        scores: Names of `mpp.metrics.catalogue`, computed besides the cheap ones, or ``all`` that
+            the data allows; by default the cheap ones.
+        baselines: Baselines besides persistence. The climatology is the mean over time and runs at
+            each point; linear extrapolation is given the same history as the models.
+        quantities: Quantities whose totals to follow, by name: arithmetic over fields, maps and
+            numbers of the equation such as ``0.5*density*velocity_x**2``, or functions of these.
+        climatology: Training runs to take the climatology of. Without them it is that of the first
+            history of every run, which holds no frame that is scored.
+        compat: Take the definitions of a benchmark, to compare with its published numbers.
 
     Returns:
-        The scores ``nrmse``, ``vrmse``, ``rmse`` and ``mae`` over (model, field, lead_time,
-        sample), where a sample is a window with the coordinates ``dataset``, ``run`` and
-        ``start_time`` (the time of its first frame), and ``step`` counts the lead times.
+        One variable a score over (model, field, lead_time, sample), where a sample is a window with
+        the coordinates ``dataset``, ``run`` and ``start_time`` (the time of its first frame), and
+        ``step`` counts the lead times; without ``field`` for what is made of several fields, and
+        ``valid_time`` without ``lead_time``.
 
     Raises:
-        InputError: Runs too short, datasets that differ in fields or time step, NaN in the truth.
+        InputError: Runs too short, datasets that differ in fields or time step, NaN in the truth, a
+            score that is not known or cannot be computed here, or an expression that is none.
 
     Example:
         >>> scores = evaluate(Persistence(), schema.example(), steps=3)
         >>> scores["vrmse"].sel(model="persistence", field="tracer").mean("sample")
     """
-    named = _named(models)
+    named = _named(models, baselines)
     sets = [ds] if isinstance(ds, xr.Dataset) else list(ds)
     if history is None:
         history = max(model.history for model in named.values())
@@ -80,31 +102,198 @@ def evaluate(
     windows = [w for i, one in enumerate(sets) for w in _windows(one, i, history, steps, starts)]
     length = history + steps
     scales = metrics.measure(_read(sets, [window], length) for window in windows)
-    floors = {name: scales.floor(name) for name in SCORES}
+    declared = _declared(quantities or {})
+    patches = _patches(named)
+    names = tuple(dict.fromkeys((*named, BASELINE, *baselines)))
+    settings = {
+        (number, name): Setting(
+            fields=first.fields,
+            axes=first.axes,
+            scales=scales,
+            weights=grid.weights(first.axes),
+            quantities=declared,
+            patch=patches[name],
+        )
+        for number, first in enumerate(_firsts(sets))
+        for name in names
+    }
+    entries, left_out = catalogue.choose(scores, tuple(settings.values()), compat)
+    told: dict[str, str] = {} if compat is None else {"compat": compat}
+    if left_out:
+        told["left_out"] = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    if MEAN in baselines or "anomaly_correlation" in entries:
+        means, told["climatology"] = _climatologies(sets, history, climatology)
+        settings = {key: replace(one, climatology=means[key[0]]) for key, one in settings.items()}
 
-    shape = (len(named), len(scales.names), steps, len(windows))
-    values = {name: np.full(shape, np.nan) for name in SCORES}
-    total, done = len(named) * len(windows) * steps, 0
+    found = _Found(len(names), len(scales.names), steps, len(windows))
+    total, done = len(names) * len(windows) * steps, 0
     for first, group in _batches(windows, batch_size):
         truth = _read(sets, group, length)
-        samples = slice(first, first + len(group))
-        for number, model in enumerate(named.values()):
-            for step, frame in enumerate(_forecast(model, truth.window(0, history), steps)):
-                target = truth.window(history + step, history + step + 1)
-                for name, (score, _) in SCORES.items():
-                    found = score(frame[:, None], target.values, target.mask, floors[name])
-                    values[name][number, :, step, samples] = found[:, 0].T.numpy()
-                done += len(group)
-                if progress:
-                    progress(done, total)
-    return _dataset(values, tuple(named), sets, windows, history, scales)
+        for row, name in enumerate(names):
+            setting = settings[group[0].dataset, name]
+            model = named[name] if name in named else _baseline(name, setting)
+            for place, part in _shares(model, truth):
+                frames = _forecast(model, part.window(0, history), steps)
+                for step, frame in enumerate(frames):
+                    target = part.window(history + step, history + step + 1)
+                    for sample in range(part.samples):
+                        scene = _scene(frame[sample], target.sample(sample), setting)
+                        made = catalogue.compute(entries, scene)
+                        found.put(made, row, step, first + place + sample)
+                    done += part.samples
+                    if progress:
+                        progress(done, total)
+    return _dataset(found, names, sets, windows, history, scales).assign_attrs(told)
 
 
-def _named(models: Surrogate | Mapping[str, Surrogate]) -> dict[str, Surrogate]:
+class _Found:
+    """Numbers by name of the score; which there are shows with the first frame."""
+
+    def __init__(self, models: int, fields: int, steps: int, windows: int) -> None:
+        self.sizes = {"model": models, "field": fields, "lead_time": steps, "sample": windows}
+        self.values: dict[str, np.ndarray] = {}
+        self.entries: dict[str, Entry] = {}
+
+    def dims(self, name: str) -> tuple[str, ...]:
+        """Of a score by field, or of all fields."""
+        every = tuple(self.sizes)
+        return every if self.values[name].ndim == len(every) else (every[0], *every[2:])
+
+    def put(
+        self, made: Mapping[str, tuple[Entry, Tensor]], model: int, step: int, window: int
+    ) -> None:
+        """Keep the scores of one frame of one window."""
+        for name, (entry, values) in made.items():
+            by_field = values.ndim == 3
+            if name not in self.values:
+                dims = [d for d in self.sizes if by_field or d != "field"]
+                self.values[name] = np.full([self.sizes[d] for d in dims], np.nan)
+                self.entries[name] = entry
+            place = (model, slice(None), step, window) if by_field else (model, step, window)
+            self.values[name][place] = values[0, 0].cpu().numpy()
+
+
+def _named(
+    models: Surrogate | Mapping[str, Surrogate], baselines: Sequence[str]
+) -> dict[str, Surrogate]:
     named = {"model": models} if isinstance(models, Surrogate) else dict(models)
-    if BASELINE in named:
-        raise InputError(f"a model is named {BASELINE!r}, as the baseline is; rename it")
-    return {**named, BASELINE: Persistence()}
+    for name in (BASELINE, *baselines):
+        if name in named:
+            raise InputError(f"a model is named {name!r}, as the baseline is; rename it")
+    unknown = [name for name in baselines if name not in (LINE, MEAN)]
+    if unknown:
+        raise InputError(f"no baseline is called {', '.join(unknown)}; there are: {LINE}, {MEAN}")
+    return named or {BASELINE: Persistence()}
+
+
+def _baseline(name: str, setting: Setting) -> Surrogate:
+    if name != MEAN:
+        return LinearExtrapolation() if name == LINE else Persistence()
+    assert setting.climatology is not None
+    return Climatology(setting.climatology)
+
+
+def _declared(quantities: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Texts are parsed once, and names must do as names of variables."""
+    for name in quantities:
+        if not name.isidentifier():
+            raise InputError(f"a quantity is named {name!r}; use letters, digits and _")
+    return {
+        name: Expression.parse(one) if isinstance(one, str) else one
+        for name, one in quantities.items()
+    }
+
+
+def _patches(named: Mapping[str, Surrogate]) -> dict[str, int]:
+    """The largest patch of every model; a baseline is looked at with the largest of all."""
+    own = {name: max(model.patch, default=0) for name, model in named.items()}
+    largest = max(own.values(), default=0)
+    largest = largest if largest > 1 else 0
+    every = {name: size if size > 1 else largest for name, size in own.items()}
+    return {**dict.fromkeys((BASELINE, LINE, MEAN), largest), **every}
+
+
+def _firsts(sets: Sequence[xr.Dataset]) -> list[Batch]:
+    """The first frame of every dataset, for its fields and axes."""
+    return [_read(sets, [Window(number, 0, 0)], 1) for number in range(len(sets))]
+
+
+def _climatologies(
+    sets: Sequence[xr.Dataset],
+    history: int,
+    given: xr.Dataset | Sequence[xr.Dataset] | None,
+) -> tuple[list[Float[Tensor, "field *space"]], str]:
+    """The mean state on the grid of every dataset, and what it is a mean of.
+
+    Raises:
+        InputError: Training runs with other fields, or none on the grid of a dataset.
+    """
+    if given is None:
+        sources = [one.isel(time=slice(0, history)) for one in sets]
+        runs = sum(one.sizes["sample"] for one in sets)
+        origin = f"mean over the first {history} frames of {runs} runs, none of which is scored"
+    else:
+        sources = [given] if isinstance(given, xr.Dataset) else list(given)
+        for one in sources:
+            schema.require_valid(one, "climatology")
+            if schema.names(one) != schema.names(sets[0]):
+                raise InputError(
+                    f"climatology: expected the fields {', '.join(schema.names(sets[0]))}, got "
+                    f"{', '.join(schema.names(one))}"
+                )
+        runs = sum(one.sizes["sample"] for one in sources)
+        origin = f"mean over {runs} training runs"
+    axes = [first.axes for first in _firsts(sources)]
+    means = []
+    for first in _firsts(sets):
+        same = [one for one, theirs in zip(sources, axes, strict=True) if theirs == first.axes]
+        if not same:
+            raise InputError(
+                "climatology: none of the training runs is on the grid of the runs to score "
+                f"({', '.join(f'{a.name}: {len(a.points)} points' for a in first.axes)})"
+            )
+        means.append(_mean_state(same))
+    return means, origin
+
+
+def _mean_state(sets: Sequence[xr.Dataset]) -> Float[Tensor, "field *space"]:
+    """Mean over times and runs at every point, run by run; 0 where a mask leaves out all."""
+    total, count = torch.zeros(()).double(), torch.zeros(()).double()
+    for number, ds in enumerate(sets):
+        for run in range(ds.sizes["sample"]):
+            batch = _read(sets, [Window(number, run, 0)], ds.sizes["time"])
+            inside = torch.ones(()) if batch.mask is None else batch.mask[0]
+            frames = batch.values[0].double()
+            total = total + torch.where(inside.bool(), frames, 0.0).sum(0)
+            count = count + inside.double() * batch.frames
+    return total / count.clamp(min=1)
+
+
+def _shares(model: Surrogate, batch: Batch) -> Iterator[tuple[int, Batch]]:
+    """What is forecast at once, with its place: on a processor a window, elsewhere all.
+
+    A matrix product over several windows rounds otherwise than one over a single window, and on a
+    processor it is no faster.
+    """
+    weights = next(chain(model.parameters(), model.buffers()), None)
+    if weights is not None and weights.device.type != "cpu":
+        yield 0, batch
+        return
+    for sample in range(batch.samples):
+        yield sample, batch.sample(sample)
+
+
+def _scene(frame: Float[Tensor, "field *space"], target: Batch, setting: Setting) -> Scene:
+    """One frame of one window, with the maps and numbers that quantities may be made of."""
+    others: dict[str, Tensor] = {}
+    if setting.quantities:
+        space = [1] * len(target.axes)
+        for name, value in target.parameters.items():
+            others[name] = value.reshape(1, 1, *space)
+        for place, item in enumerate(target.static_fields):
+            assert target.static is not None
+            others[item.name] = target.static[:, place][:, None]
+    return Scene(frame[None, None], target.values, target.mask, others, setting)
 
 
 def _require_alike(sets: Sequence[xr.Dataset]) -> None:
@@ -212,7 +401,7 @@ def _cast(batch: Batch, dtype: torch.dtype) -> Batch:
 
 
 def _dataset(
-    values: Mapping[str, np.ndarray],
+    found: _Found,
     models: Sequence[str],
     sets: Sequence[xr.Dataset],
     windows: Sequence[Window],
@@ -220,7 +409,7 @@ def _dataset(
     scales: metrics.Scales,
 ) -> xr.Dataset:
     """The scores with their coordinates and where they come from."""
-    steps = values["nrmse"].shape[2]
+    steps = found.sizes["lead_time"]
     time_units = {"units": str(sets[0]["time"].attrs["units"])}
     first = [float(sets[w.dataset]["time"].values[w.start]) for w in windows]
     fields = schema.fields(sets[0])
@@ -236,11 +425,14 @@ def _dataset(
         "start_time": ("sample", first, time_units),
     }
     data = {}
-    for name, array in values.items():
-        attrs: dict[str, object] = {"formula": SCORES[name][1], "units": "unit of the field"}
-        if name in RELATIVE:
-            attrs |= {"units": "1", "floor": scales.floor(name).numpy()}
-        data[name] = (("model", "field", "lead_time", "sample"), array, attrs)
+    for name, array in found.values.items():
+        entry = found.entries[name]
+        attrs: dict[str, object] = {
+            "formula": entry.formula, "units": entry.units, "best": entry.best
+        }  # fmt: skip
+        if entry.floor is not None and "field" in found.dims(name):
+            attrs["floor"] = entry.floor(scales).numpy()
+        data[name] = (found.dims(name), array, attrs)
     attrs = {
         "system": str(sets[0].attrs.get("system", "unknown")),
         "history": history,
@@ -248,4 +440,7 @@ def _dataset(
         "rms": scales.rms.numpy(),
         "std": scales.std.numpy(),
     }
-    return xr.Dataset(data, coords, attrs)
+    result = xr.Dataset(data, coords, attrs)
+    if "vrmse" in data:
+        result["valid_time"] = valid_time(result["vrmse"]).assign_attrs(best="highest")
+    return result

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "scores by field, sample and lead time, persistence beside them",
     "transfer": "finetuning against training from scratch, as a study",
     "figures": "pictures of a rollout or an evaluation file",
+    "report": "a rollout that moves, with its scores and pictures, in one HTML file",
     "infer": "what the numbers of the equation probably are, from frames alone",
     "inspect": "what a checkpoint is: fields, data, size, hash",
     "import-weights": "the authors' released MPP weights, any of the four sizes",

@@ -6,6 +6,7 @@ from torch import Tensor
 
 Frames = Float[Tensor, "sample time field *space"]
 Mask = Bool[Tensor, "sample *space"]
+Weights = Float[Tensor, "*space"]
 Numbers = Float[Tensor, "sample time field"]
 
 ROUNDING = 1e-12
@@ -20,22 +21,40 @@ def inside(values: Frames, mask: Mask | None) -> Frames:
     return torch.where(mask[:, None, None], values, torch.zeros((), device=values.device).double())
 
 
-def space_mean(values: Frames, mask: Mask | None = None) -> Numbers:
+def space_mean(values: Frames, mask: Mask | None = None, weights: Weights | None = None) -> Numbers:
     """Mean over the grid points inside the mask.
 
-    It tends to the integral over the domain divided by the domain's volume on a grid whose cells
-    are of one size; on an uneven grid every point still counts the same.
+    It tends to the integral over the domain divided by the domain's volume: on a grid whose cells
+    are of one size as it is, on an uneven one with the sizes of the cells as weights.
+
+    Args:
+        values: Anything on the grid.
+        mask: True where the points count.
+        weights: How much each point counts, in any unit; all the same where left out.
     """
     flat = inside(values, mask).flatten(3)
+    if weights is None:
+        if mask is None:
+            return flat.mean(-1)
+        return flat.sum(-1) / mask.flatten(1).sum(-1)[:, None, None]
+    sizes = weights.to(flat).flatten()
     if mask is None:
-        return flat.mean(-1)
-    return flat.sum(-1) / mask.flatten(1).sum(-1)[:, None, None]
+        return (flat * sizes).sum(-1) / sizes.sum()
+    counted = torch.where(mask.flatten(1), sizes, 0.0)
+    return (flat * counted[:, None, None]).sum(-1) / counted.sum(-1)[:, None, None]
 
 
-def space_variance(values: Frames, mask: Mask | None = None) -> Numbers:
-    """Mean squared deviation from the mean over the grid points inside the mask."""
+def centred(values: Frames, mask: Mask | None = None, weights: Weights | None = None) -> Frames:
+    """Deviation from the mean over the grid points inside the mask, zero outside."""
     values = values.double()
-    mean = space_mean(values, mask)
-    centred = values - mean.reshape(*mean.shape, *([1] * (values.ndim - 3)))
-    variance = space_mean(inside(centred, mask) ** 2, mask)
+    mean = space_mean(values, mask, weights)
+    return inside(values - mean.reshape(*mean.shape, *([1] * (values.ndim - 3))), mask)
+
+
+def space_variance(
+    values: Frames, mask: Mask | None = None, weights: Weights | None = None
+) -> Numbers:
+    """Mean squared deviation from the mean over the grid points inside the mask."""
+    mean = space_mean(values, mask, weights)
+    variance = space_mean(centred(values, mask, weights) ** 2, mask, weights)
     return torch.where(variance <= (ROUNDING * mean) ** 2, 0.0, variance)

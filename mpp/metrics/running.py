@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
-from mpp.metrics.moments import Frames, Mask
+from mpp.metrics.moments import Frames, Mask, Weights
 from mpp.metrics.scores import Floor, Score
 
 
@@ -46,13 +46,14 @@ class SampleMean(Metric):
         target: Frames,
         mask: Mask | None = None,
         floor: Floor | None = None,
+        weights: Weights | None = None,
     ) -> None:
         """Add the samples of one batch.
 
         Raises:
             InputError: Prediction and target differ in shape.
         """
-        scores = self.score(prediction, target, mask, floor)
+        scores = self.score(prediction, target, mask, floor, weights)
         self.total = self.total + scores.sum(0)
         self.count = self.count + scores.shape[0]
 

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from mpp.errors import InputError
+from mpp.metrics.bootstrap import by_run
+from mpp.metrics.valid import USABLE, valid_steps
 
 SMALL, LARGE = 1e-3, 1e4
 """Means from the first up to the second are written without an exponent."""
@@ -19,24 +22,36 @@ class Cell:
     Args:
         mean: Arithmetic mean over the runs; NaN or infinite when a forecast diverged.
         error: Standard error of that mean over the runs; NaN for a single run.
-        best: Whether no other model has a lower mean here.
+        best: Whether no other model has a better mean here.
+        interval: Bounds of the mean by resampling the runs, where the file holds them.
     """
 
     mean: float
     error: float
     best: bool
+    interval: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         """Three significant digits of the mean, and the standard error to the same place."""
         if not np.isfinite(self.mean):
             return "diverged" if np.isnan(self.mean) else "inf"
+        spread = f" ± {self.error:{self._form}}" if np.isfinite(self.error) else ""
+        return f"{self.mean:{self._form}}{spread}"
+
+    @property
+    def text(self) -> str:
+        """The mean with its interval, to the same place, where there is one; else as `str` does."""
+        if self.interval is None or not np.isfinite(self.mean):
+            return str(self)
+        low, high = (f"{bound:{self._form}}" for bound in self.interval)
+        return f"{self.mean:{self._form}} ({low} to {high})"
+
+    @property
+    def _form(self) -> str:
         if self.mean and not SMALL <= abs(self.mean) < LARGE:
-            form = ".2e"
-        else:
-            magnitude = int(np.floor(np.log10(abs(self.mean)))) if self.mean else 0
-            form = f".{max(2 - magnitude, 0)}f"
-        spread = f" ± {self.error:{form}}" if np.isfinite(self.error) else ""
-        return f"{self.mean:{form}}{spread}"
+            return ".2e"
+        magnitude = int(np.floor(np.log10(abs(self.mean)))) if self.mean else 0
+        return f".{max(2 - magnitude, 0)}f"
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,7 @@ class Table:
         lead_units: Unit of ``lead_times``.
         runs: Number of runs that a mean is over.
         cells: The entries by ``(field, model, step)``.
+        level: Share of the draws in the intervals; 0 where there are none.
     """
 
     score: str
@@ -64,6 +80,7 @@ class Table:
     lead_units: str
     runs: int
     cells: dict[tuple[str, str, int], Cell]
+    level: float = 0.0
 
     def row(self, field: str, model: str) -> list[Cell]:
         """The cells of one field and model, in the order of ``steps``."""
@@ -93,15 +110,24 @@ def table(
     last = int(scores["step"].max())
     steps = tuple(sorted({min(max(step, 1), last) for step in lead_steps}))
     chosen = scores.isel(lead_time=[int(i) for i in np.searchsorted(scores["step"], steps)])
-    values = _by_run(chosen, score)
+    order = ("model", "field", "lead_time", "sample")
+    values = by_run(chosen.assign({score: chosen[score].transpose(*order)}), score)
     runs = values.shape[-1]
     mean = values.mean(-1)
     error = values.std(-1, ddof=1) / np.sqrt(runs) if runs > 1 else np.full_like(mean, np.nan)
-    best = mean == np.min(mean, axis=0, where=np.isfinite(mean), initial=np.inf)
+    best = _best(mean, str(scores[score].attrs.get("best", "lowest")))
+    bounds = None
+    if f"{score}_interval" in scores:
+        bounds = chosen[f"{score}_interval"].transpose(*order[:3], "bound").values
     fields = tuple(str(name) for name in scores["field"].values)
     models = tuple(str(name) for name in scores["model"].values)
     cells = {
-        (field, model, step): Cell(float(mean[m, f, s]), float(error[m, f, s]), bool(best[m, f, s]))
+        (field, model, step): Cell(
+            float(mean[m, f, s]),
+            float(error[m, f, s]),
+            bool(best[m, f, s]),
+            None if bounds is None else (float(bounds[m, f, s, 0]), float(bounds[m, f, s, 1])),
+        )
         for m, model in enumerate(models)
         for f, field in enumerate(fields)
         for s, step in enumerate(steps)
@@ -109,15 +135,71 @@ def table(
     lead_times = tuple(float(time) for time in chosen["lead_time"].values)
     units = str(scores["lead_time"].attrs.get("units", "1"))
     system = str(scores.attrs.get("system", "unknown"))
-    return Table(score, system, fields, models, steps, lead_times, units, runs, cells)
+    level = 0.0 if bounds is None else float(scores.attrs.get("interval_level", 0.0))
+    return Table(score, system, fields, models, steps, lead_times, units, runs, cells, level)
 
 
-def _by_run(scores: xr.Dataset, score: str) -> np.ndarray:
-    """Mean over the windows of each run, as (model, field, lead_time, run)."""
-    values = scores[score].transpose("model", "field", "lead_time", "sample").values
-    keys = [scores[name].values for name in ("dataset", "run") if name in scores.coords]
-    if not keys:
-        return values
-    _, group = np.unique(np.stack(keys), axis=1, return_inverse=True)
-    means = [values[..., group == run].mean(-1) for run in range(group.max() + 1)]
-    return np.stack(means, axis=-1)
+def _best(mean: np.ndarray, which: str) -> np.ndarray:
+    """True for the best finite value along the first axis; none where the best is the truth's."""
+    if which == "truth":
+        return np.zeros(mean.shape, bool)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        badness = {"highest": -mean, "one": np.abs(np.log(mean))}.get(which, mean)
+    badness = np.where(np.isfinite(mean), badness, np.nan)
+    return badness == np.min(badness, axis=0, where=~np.isnan(badness), initial=np.inf)
+
+
+def usable_steps(scores: xr.Dataset, below: float = USABLE) -> dict[tuple[str, str], list[int]]:
+    """Steps from the first on with a VRMSE of at most ``below``, of every window.
+
+    Returns:
+        Counts by ``(field, model)``, one a window.
+
+    Raises:
+        InputError: The file holds no VRMSE.
+    """
+    if "vrmse" not in scores:
+        raise InputError("the number of usable steps needs the vrmse, which the file does not hold")
+    values = scores["vrmse"].transpose("model", "field", "sample", "lead_time")
+    counts = valid_steps(values.values, below)
+    return {
+        (str(field), str(model)): [int(count) for count in counts[m, f]]
+        for m, model in enumerate(values["model"].values)
+        for f, field in enumerate(values["field"].values)
+    }
+
+
+def long_table(scores: xr.Dataset) -> pd.DataFrame:
+    """Every mean over runs as a row: score, model, field, step, lead time, spread.
+
+    A run counts once. What is made of several fields has no field, what is of whole forecasts no
+    step; a forecast that is not finite makes the mean NaN or infinite.
+    """
+    parts = []
+    for key, value in scores.data_vars.items():
+        name = str(key)
+        if "sample" not in value.dims:
+            continue
+        values = by_run(scores, name)
+        runs = values.shape[-1]
+        left = value.isel(sample=0, drop=True).transpose(
+            *(dim for dim in value.transpose(..., "sample").dims if dim != "sample")
+        )
+        error = values.std(-1, ddof=1) / np.sqrt(runs) if runs > 1 else np.nan
+        columns = {
+            "mean": left.copy(data=values.mean(-1)),
+            "standard_error": left.copy(data=np.broadcast_to(error, left.shape)),
+        }
+        for place, bound in enumerate(("low", "high")):
+            if f"{name}_interval" in scores:
+                columns[bound] = scores[f"{name}_interval"].isel(bound=place, drop=True)
+        units = str(value.attrs.get("units", "1"))
+        table = xr.Dataset(columns).to_dataframe().reset_index()
+        parts.append(table.assign(score=name, runs=runs, unit=units))
+    order = ["score", "model", "field", "step", "lead_time", "mean", "standard_error"]
+    whole = pd.concat(parts, ignore_index=True)
+    if "units" in whole and "unit" in whole:
+        of_field = whole["unit"] == "unit of the field"
+        whole["unit"] = whole["unit"].where(~of_field, whole["units"])
+    whole = whole.reindex(columns=[*order, "low", "high", "runs", "unit"])
+    return whole.astype({"step": "Int64"})

@@ -115,3 +115,19 @@ class LinearExtrapolation(Surrogate):
     def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
         values = batch.values
         return torch.cat([values[:, :1], 2 * values[:, 1:] - values[:, :-1]], 1)
+
+
+class Climatology(Surrogate):
+    """A baseline for long lead times: the mean state, whatever the history.
+
+    Args:
+        mean: The mean state of every field and point, in the fields' units.
+    """
+
+    def __init__(self, mean: Float[Tensor, "field *space"]) -> None:
+        super().__init__(history=1)
+        self.mean: Tensor
+        self.register_buffer("mean", mean)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "sample target field *space"]:
+        return self.mean.expand_as(batch.values)

@@ -1,5 +1,7 @@
 """Errors against lead time, with their spread over runs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -48,22 +50,16 @@ def curves(scores: xr.Dataset, score: str) -> Figure:
         raise InputError(f"no score {score!r} over {', '.join(DIMS)}; the file has: {known}")
     values = scores[score].transpose(*DIMS)
     fields = [str(name) for name in values["field"].values]
-    columns = 2 if len(fields) == 4 else min(len(fields), COLUMNS)
-    rows = -(-len(fields) // columns)
-    figure = Figure(figsize=(1.2 + 3.4 * columns, 1.4 + 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-    for number, field in enumerate(fields):
-        axes: Axes = grid.flat[number]
+    figure, panels = panel_grid(len(fields))
+    columns = _columns(len(fields))
+    for number, (axes, field) in enumerate(zip(panels, fields, strict=True)):
         _draw_field(axes, values.sel(field=field))
         axes.set_title(labels.plain(field))
         if number % columns == 0 or _unit(scores, score, number) != "1":
             axes.set_ylabel(labels.with_units(score.upper(), _unit(scores, score, number)))
         if number + columns >= len(fields):
             axes.set_xlabel(_lead_label(scores))
-            axes.tick_params(labelbottom=True)
-    for axes in list(grid.flat)[len(fields) :]:
-        axes.remove()
-    lines, names = grid[0, 0].get_legend_handles_labels()
+    lines, names = panels[0].get_legend_handles_labels()
     wide = max(len(name) for name in names) > 16
     figure.legend(
         lines, names, loc="outside lower center", frameon=False, ncols=columns if wide else 4
@@ -73,6 +69,29 @@ def curves(scores: xr.Dataset, score: str) -> Figure:
     between = "\n" if columns == 1 else " · "
     figure.suptitle(f"{labels.system_name(scores)} · {score.upper()}{between}{spread}")
     return figure
+
+
+def panel_grid(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with panels in rows of up to three that share what is along them."""
+    columns = _columns(count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(1.2 + 3.4 * columns, 1.4 + 2.6 * rows), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False, sharex=True).flat)
+    for axes in grid[count:]:
+        axes.remove()
+    for axes in grid[max(0, count - columns) : count]:
+        axes.tick_params(labelbottom=True)
+    return figure, grid[:count]
+
+
+def label_bottom(panels: Sequence[Axes], label: str) -> None:
+    """Label the horizontal of the lowest panel of each column."""
+    for axes in panels[-_columns(len(panels)) :]:
+        axes.set_xlabel(label)
+
+
+def _columns(count: int) -> int:
+    return 2 if count == 4 else min(count, COLUMNS)
 
 
 def quartiles(values: np.ndarray) -> np.ndarray:

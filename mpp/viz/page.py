@@ -1,8 +1,10 @@
 """A results page: one HTML file with its tables and pictures inside, to open or to send."""
 
 import base64
+import hashlib
 import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -33,6 +35,7 @@ caption { text-align: left; padding-bottom: .5rem; color: var(--soft); }
 th, td { padding: .3rem .9rem; text-align: right; white-space: nowrap; }
 th { font-weight: 600; }
 th[scope=row], thead th.text, td.text { text-align: left; }
+td.text { white-space: normal; overflow-wrap: anywhere; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
 tbody + tbody tr:first-child > * { border-top: 1px solid var(--line); }
 tbody tr:hover { background: var(--band); }
@@ -55,12 +58,14 @@ class Grid:
         rows: The cells as text, as many in each row as there are titles.
         caption: What the table says.
         best: Cells to mark, as (row, column).
+        words: Whether the cells are words, set to the left, and not numbers.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     best: frozenset[tuple[int, int]] = frozenset()
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,27 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Moving:
+    """Something that a script draws, from data that the page holds.
+
+    Args:
+        markup: Its frame as HTML, with every text from data escaped.
+        data: What the script reads, of numbers, texts, lists and mappings.
+        script: The script, once in a page however many blocks it draws.
+        style: Its style sheet.
+    """
+
+    markup: str
+    data: Mapping[str, object]
+    script: str
+    style: str
+
+
+Block = str | Grid | Table | Picture | Moving
+"""A paragraph, a table, a picture, or one that moves."""
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading and what stands under it.
 
@@ -86,7 +112,7 @@ class Section:
     """
 
     title: str
-    blocks: Sequence[str | Grid | Table | Picture]
+    blocks: Sequence[Block]
 
 
 def write_page(
@@ -110,40 +136,58 @@ def write_page(
         >>> blocks = ["Lower is better.", metrics.table(scores), Picture(path, "The last frame")]
         >>> write_page(Path("demo"), "Results", [Section("Scores", blocks)])  # doctest: +SKIP
     """
-    path = folder / "index.html"
+    return save_page(folder / "index.html", title, sections, overwrite)
+
+
+def save_page(path: Path, title: str, sections: Iterable[Section], overwrite: bool = False) -> Path:
+    """As `write_page`, at any path; its folder is made where it does not exist."""
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; choose another folder, or overwrite it")
     text = render(title, sections)
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     return path
 
 
 def render(title: str, sections: Iterable[Section]) -> str:
-    """The page as text."""
+    """The page as text; a browser is told to load nothing and to run its own scripts alone."""
+    sections = list(sections)
+    moving = [block for part in sections for block in part.blocks if isinstance(block, Moving)]
+    scripts = list(dict.fromkeys(block.script for block in moving))
+    styles = [STYLE, *dict.fromkeys(block.style for block in moving)]
+    known = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {known}"
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en">',
         '<head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title>",
-        f"<style>{STYLE}</style></head>",
+        f"<style>{''.join(styles)}</style></head>",
         f"<body><h1>{escape(title)}</h1>",
     ]
     for section in sections:
         blocks = "\n".join(_render_block(block) for block in section.blocks)
         parts.append(f"<section><h2>{escape(section.title)}</h2>\n{blocks}</section>")
+    parts += [f"<script>{script}</script>" for script in scripts]
     return "\n".join([*parts, "</body></html>", ""])
 
 
-def _render_block(block: str | Grid | Table | Picture) -> str:
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _render_block(block: Block) -> str:
     if isinstance(block, str):
         return f"<p>{escape(block)}</p>"
     if isinstance(block, Grid):
         return _render_grid(block)
     if isinstance(block, Table):
         return _render_scores(block)
+    if isinstance(block, Moving):
+        return _render_moving(block)
     caption = escape(block.caption)
     return (
         f'<figure><img src="{_embed(block.source)}" alt="{caption}">'
@@ -151,11 +195,21 @@ def _render_block(block: str | Grid | Table | Picture) -> str:
     )
 
 
+def _render_moving(block: Moving) -> str:
+    data = json.dumps(block.data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    inert = data.replace("<", "\\u003c")  # so that no text can end the element that holds it
+    return (
+        f'<div class="player" tabindex="-1">{block.markup}'
+        f'<script type="application/json">{inert}</script></div>'
+    )
+
+
 def _render_grid(grid: Grid) -> str:
-    head = _head(grid.head[:1], "text") + _head(grid.head[1:])
+    kind = "text" if grid.words else "number"
+    head = _head(grid.head[:1], "text") + _head(grid.head[1:], kind)
     rows = []
     for i, (first, *rest) in enumerate(grid.rows):
-        cells = [_cell(text, (i, j) in grid.best) for j, text in enumerate(rest, 1)]
+        cells = [_cell(text, (i, j) in grid.best, kind) for j, text in enumerate(rest, 1)]
         rows.append(f'<tr><th scope="row">{escape(first)}</th>{"".join(cells)}</tr>')
     return _table(grid.caption, head, ["".join(rows)])
 
@@ -186,8 +240,8 @@ def _head(titles: Sequence[str], kind: str = "number") -> str:
     return "".join(f'<th scope="col" class="{kind}">{title}</th>' for title in shown)
 
 
-def _cell(text: str, best: bool) -> str:
-    mark = ' class="best"' if best else ""
+def _cell(text: str, best: bool, kind: str = "number") -> str:
+    mark = ' class="best"' if best else ' class="text"' if kind == "text" else ""
     return f"<td{mark}>{escape(text)}</td>"
 
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from mpp import schema
 from mpp.fields import Field
 from mpp.viz import labels, tiles
-from mpp.viz.strips import Strip, select, strips
+from mpp.viz.strips import Strip, score_text, select, strips
 from mpp.viz.style import styled
 from mpp.viz.tiles import Tile
 
+ALONE = ("error", "spread")
+"""What has a colour scale of its own; truth and prediction share one."""
 COLUMNS = 5
 COLUMNS_3D = 2
 WIDE = 0.45
@@ -79,6 +81,11 @@ def lead_times(ds: xr.Dataset) -> np.ndarray:
     return time - (2 * time[0] - time[1]) if time.size > 1 else time
 
 
+def lead_label(ds: xr.Dataset) -> str:
+    """``lead time`` with its unit."""
+    return labels.with_units("lead time", str(ds["time"].attrs.get("units", "1")))
+
+
 def _leads(ds: xr.Dataset, frames: Sequence[int]) -> list[str]:
     units, leads = str(ds["time"].attrs.get("units", "1")), lead_times(ds)
     return [f"lead {labels.quantity(float(leads[i]), units)}" for i in frames]
@@ -104,44 +111,70 @@ class Picture:
         self.shapes = [cut.shape(self.ds) for cut in self.cuts]
         self.in_time = self.cuts[0].horizontal == "time"
         wide = all(shape is not None and shape < WIDE for shape in self.shapes)
-        self.upright = self.in_time or not wide
+        alone = len(self.cuts) == 1
+        self.upright = self.in_time or wide == alone
 
     def draw(self) -> Figure:
         """The figure with its panels and labels, without colour bars."""
-        widths, heights = self._sizes()
+        widths, heights = self.sizes()
         size = (sum(widths) + 0.2 * len(widths) + 1.7, sum(heights) + 0.3 * len(heights) + 1.1)
         fixed = all(shape is not None and heights[0] / shape > LEAST_WIDTH for shape in self.shapes)
         figure = Figure(figsize=size, layout="compressed" if fixed else "constrained")
+        self.draw_into(figure)
+        return figure
+
+    def draw_into(self, figure: FigureBase) -> None:
+        """Panels and labels on a figure of the right size, or on a part of one."""
+        widths, heights = self.sizes()
         ratios = {"width_ratios": widths, "height_ratios": heights}
         grid = figure.subplots(len(heights), len(widths), squeeze=False, gridspec_kw=ratios)
         self.grid = grid if self.upright else grid.T
-        for row, strip in enumerate(self.strips):
-            for column, cut in enumerate(self.cuts):
-                axes: Axes = self.grid[row, column]
-                tiles.draw(axes, cut.cut(strip.values), cut.cut(self.defined), strip.scale)
-                axes.set_aspect("auto" if self.shapes[column] is None else "equal")
-                tiles.sparse_ticks(axes, min(widths), min(heights))
-                self._label(axes, row, column)
-        return figure
+        for axes, shape in zip(self.grid.T, self.shapes, strict=True):
+            for panel in axes:
+                panel.set_aspect("auto" if shape is None else "equal")
+                tiles.sparse_ticks(panel, min(widths), min(heights))
+        self.fill(self.cuts)
 
-    def add_colour_bars(self, figure: Figure, field: Field) -> None:
-        """One bar for truth and prediction together, one for the error."""
-        groups = [range(2), range(2, 3)] if len(self.strips) == 3 else [range(1)]
-        for rows in groups:
+    def fill(self, cuts: Sequence[Tile]) -> None:
+        """Show other cuts of the same planes, such as those of another frame."""
+        self.cuts = cuts
+        for row, strip in enumerate(self.strips):
+            for column, cut in enumerate(cuts):
+                axes: Axes = self.grid[row, column]
+                for old in (*axes.images, *axes.collections, *axes.texts):
+                    old.remove()
+                aspect = axes.get_aspect()
+                tiles.draw(axes, cut.cut(strip.values), cut.cut(self.defined), strip.scale)
+                axes.set_aspect(aspect)
+                self._label(axes, row, column)
+
+    def add_colour_bars(self, figure: FigureBase, field: Field, whole: bool = False) -> None:
+        """One bar for truth and prediction together, one for the error.
+
+        Args:
+            figure: The figure that was drawn into.
+            field: What is shown, for its name and unit.
+            whole: Whether the ends of a bar tell of all values, not of those on the cuts alone.
+        """
+        alone = [[row] for row, strip in enumerate(self.strips) if strip.name in ALONE]
+        shared = [row for row, strip in enumerate(self.strips) if strip.name not in ALONE]
+        for rows in (shared, *alone):
             first = self.strips[rows[0]]
-            values = [cut.cut(self.strips[row].values).values for row in rows for cut in self.cuts]
+            parts = [self.strips[row].values for row in rows]
+            if not whole:
+                parts = [cut.cut(part) for part in parts for cut in self.cuts]
             bar = figure.colorbar(
                 first.scale.mappable,
                 ax=list(self.grid[rows].flat),
                 location="right" if self.upright else "bottom",
-                extend=first.scale.extend(np.concatenate([part.ravel() for part in values])),
+                extend=first.scale.extend(np.concatenate([part.values.ravel() for part in parts])),
                 aspect=15 * len(rows),
                 pad=0.02,
             )
-            what = "error" if first.name == "error" else labels.field_label(field)
+            what = first.name if first.name in ALONE else labels.field_label(field)
             bar.set_label(labels.with_units(what, field.units))
 
-    def _sizes(self) -> tuple[list[float], list[float]]:
+    def sizes(self) -> tuple[list[float], list[float]]:
         """Widths of the columns and heights of the rows, in inches."""
         rows, shapes = len(self.strips), [shape or 1.0 for shape in self.shapes]
         if self.in_time:
@@ -155,7 +188,10 @@ class Picture:
         """Titles, axis labels at the rim only, and a score above each panel of the error."""
         cut, strip = self.cuts[column], self.strips[row]
         across, up = (column, row) if self.upright else (row, column)
-        score = strip.scores[cut.place["time"]] if strip.scores and "time" in cut.place else ""
+        scored = strip.scores and "time" in cut.place
+        score = score_text(strip.scores[cut.place["time"]]) if scored else ""
+        if score and len(cut.place) > 1:
+            score += " in 3-D"  # of all of it, not of the plane
         if self.upright:
             axes.set_title("\n".join(filter(None, [cut.title if up == 0 else "", score])))
             side = f"{strip.name}\n"

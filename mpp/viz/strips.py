@@ -10,7 +10,7 @@ from mpp import metrics, schema
 from mpp.errors import InputError
 from mpp.fields import Field
 from mpp.viz import tiles
-from mpp.viz.style import Scale, error_scale, field_scale
+from mpp.viz.style import Scale, error_scale, field_scale, spread_scale
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Strip:
         name: Which of them.
         values: The field over (time, *space), in its unit.
         scale: Its colours.
-        scores: A text for each frame, shown above its panel; empty for none.
+        scores: VRMSE of each frame; empty for none.
     """
 
     name: str
     values: xr.DataArray
     scale: Scale
-    scores: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 def select(ds: xr.Dataset, name: str, sample: int) -> tuple[Field, xr.DataArray, xr.DataArray]:
@@ -49,10 +49,11 @@ def select(ds: xr.Dataset, name: str, sample: int) -> tuple[Field, xr.DataArray,
 def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
     """Truth, prediction and error of a run, or the prediction alone where no truth is known.
 
-    Truth and prediction share the scale of the truth.
+    Truth and prediction share the scale of the truth. Of an ensemble the prediction is its mean,
+    and the spread comes last.
 
     Args:
-        ds: The frames of a rollout that are shown.
+        ds: The frames of a rollout that are shown; an ensemble after `mpp.viz.members.joined`.
         name: Name of the field.
         sample: Which run.
 
@@ -64,26 +65,37 @@ def strips(ds: xr.Dataset, name: str, sample: int) -> list[Strip]:
     def shown(values: xr.DataArray) -> np.ndarray:
         return values.where(defined).values
 
+    beside = []
+    if f"spread_{name}" in ds:
+        values = ds[f"spread_{name}"].isel(sample=sample).transpose(*predicted.dims)
+        beside.append(Strip("spread", values, spread_scale(shown(values))))
     if f"truth_{name}" not in ds:
-        return [Strip("prediction", predicted, field_scale(shown(predicted), field))]
+        return [Strip("prediction", predicted, field_scale(shown(predicted), field)), *beside]
     truth = ds[f"truth_{name}"].isel(sample=sample).transpose(*predicted.dims).astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         error = predicted - truth
     shared = field_scale(shown(truth), field)
     known = shown(truth)[np.isfinite(shown(truth))]
     span = float(np.ptp(known)) if known.size else 0.0
-    scores = _scores(predicted, truth, defined)
+    scores = tuple(frame_scores(predicted, truth, defined))
     return [
         Strip("truth", truth, shared),
         Strip("prediction", predicted, shared),
         Strip("error", error, error_scale(shown(error), span), scores),
+        *beside,
     ]
 
 
-def _scores(predicted: xr.DataArray, truth: xr.DataArray, defined: xr.DataArray) -> tuple[str, ...]:
+def frame_scores(
+    predicted: xr.DataArray, truth: xr.DataArray, defined: xr.DataArray
+) -> list[float]:
     """VRMSE of every frame; the floor is a small part of the truth's own deviation."""
     floor = torch.tensor([metrics.FLOOR_FRACTION * float(truth.where(defined).std())]).double()
     first, second = (torch.tensor(values.values)[None, :, None] for values in (predicted, truth))
     mask = torch.tensor(defined.isel(time=0).values)[None]
-    scores = metrics.vrmse(first, second, mask, floor)[0, :, 0].tolist()
-    return tuple(f"VRMSE {score:.2g}" if np.isfinite(score) else "not finite" for score in scores)
+    return metrics.vrmse(first, second, mask, floor)[0, :, 0].tolist()
+
+
+def score_text(score: float) -> str:
+    """A score as it stands above a panel."""
+    return f"VRMSE {f'{score:#.2g}'.rstrip('.')}" if np.isfinite(score) else "not finite"

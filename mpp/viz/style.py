@@ -42,8 +42,13 @@ SETTINGS: dict[Any, Any] = {
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's colours, told apart with any kind of colour vision (jfly.uni-koeln.de/color)."""
 BASELINE_COLOUR = "0.45"
+TRUTH_LOOK: dict[str, Any] = {"color": "0.1", "linestyle": "-", "label": "truth"}
+PREDICTION_LOOK: dict[str, Any] = {
+    "color": LINE_COLOURS[1], "linestyle": (0, (4, 1.5)), "label": "prediction", "zorder": 3
+}  # fmt: skip
 MASKED_COLOUR = "0.75"
 SEQUENTIAL, DIVERGING, ERROR = (cm.cmaps[name] for name in ("batlow", "vik", "bam"))
+SPREAD = cm.cmaps["lipari"]
 """Perceptually uniform maps (Crameri 2018, doi:10.5281/zenodo.1243862)."""
 ONE_SIDED = 0.1
 """A scalar whose weaker sign reaches less than this part of the stronger counts as one-sided."""
@@ -117,6 +122,12 @@ def error_scale(error: np.ndarray, span: float) -> Scale:
         limit = min(limit, span) or 1e-3 * span
     limit = limit or 1.0
     return Scale(-limit, limit, ERROR)
+
+
+def spread_scale(spread: np.ndarray) -> Scale:
+    """The scale for a standard deviation: from zero, in a map of its own."""
+    finite = spread[np.isfinite(spread)]
+    return Scale(0.0, float(finite.max(initial=0.0)) or 1.0, SPREAD)
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:

@@ -70,7 +70,8 @@ def snapshots(ds: xr.Dataset, frames: Sequence[int], titles: Sequence[str]) -> l
         where = labels.quantity(float(ds[normal][middle]), str(ds[normal].attrs.get("units", "1")))
         for frame, title in zip(frames, titles, strict=True):
             place = {"time": frame, normal: middle}
-            tiles.append(Tile(across, up, place, f"{labels.plain(normal)} = {where}\n{title}"))
+            words = [f"{labels.plain(normal)} = {where}", title]
+            tiles.append(Tile(across, up, place, "\n".join(filter(None, words))))
     return tiles
 
 
@@ -136,5 +137,6 @@ def draw(axes: Axes, values: xr.DataArray, defined: xr.DataArray, scale: Scale) 
 
 def sparse_ticks(axes: Axes, width: float, height: float) -> None:
     """As many ticks as a panel of this size in inches has room for."""
-    axes.xaxis.set_major_locator(MaxNLocator(max(1, min(6, round(1.6 * width))), min_n_ticks=2))
-    axes.yaxis.set_major_locator(MaxNLocator(max(1, min(6, round(2.5 * height))), min_n_ticks=2))
+    for axis, room in ((axes.xaxis, 1.6 * width), (axes.yaxis, 2.5 * height)):
+        count = max(1, min(6, round(room)))
+        axis.set_major_locator(MaxNLocator(count, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10]))

@@ -60,4 +60,11 @@ def test_help_has_an_example(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["figures", "--help"])
     assert ended.value.code == 0
-    assert "example:\n  mpp figures rollout.nc --out figures" in capsys.readouterr().out
+    assert "example:\n  mpp figures rollout.nc --out figures --animate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["energy", "=tracer", "energy="])
+def test_a_quantity_has_a_name_and_an_expression(runs, tmp_path, capsys, word):
+    words = ["figures", str(runs), "--out", str(tmp_path / "out"), "--quantity", word]
+    assert main(words) == 2
+    assert "NAME=EXPRESSION" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """Small rollouts and evaluations, made from the schema's own example."""
 
+from html.parser import HTMLParser
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -45,3 +47,24 @@ def rollout():
 @pytest.fixture
 def scores():
     return make_scores
+
+
+class Reader(HTMLParser):
+    """Collects the tags, their attributes and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.words += data
+
+
+@pytest.fixture
+def reader():
+    return Reader

@@ -6,7 +6,7 @@ import xarray as xr
 
 from mpp import schema
 from mpp.errors import InputError
-from mpp.viz.figures import figures, file_name
+from mpp.viz.figures import figures, file_name, plan
 
 
 def names(paths) -> list[str]:
@@ -19,16 +19,30 @@ def test_a_rollout_gives_a_picture_a_field(tmp_path, rollout):
     paths = figures(
         tmp_path / "r.nc", tmp_path / "out", sample=1, progress=lambda *done: calls.append(done)
     )
-    assert names(paths) == ["rollout_tracer_run1.png", "rollout_velocity_x_run1.png"]
-    assert sorted((tmp_path / "out").iterdir()) == paths
-    assert calls == [(1, 2), (2, 2)]
+    assert names(paths) == [
+        "rollout_tracer_run1.png",
+        "rollout_velocity_x_run1.png",
+        "spectrum_tracer.png",
+        "spectrum_velocity_x.png",
+        "bands.png",
+        "totals_run1.png",
+    ]
+    assert sorted((tmp_path / "out").iterdir()) == sorted(paths)
+    assert calls == [(done, 6) for done in range(1, 7)]
+
+
+def test_axes_without_a_common_wavenumber_give_no_spectra(rollout):
+    ds = rollout(shape=(6, 4), frames=2).drop_vars(["velocity_x", "truth_velocity_x"])
+    ds["y"].attrs["units"] = "s"
+    assert list(plan(ds)) == ["rollout_tracer_run0", "totals_run0"]
 
 
 def test_a_rollout_without_truth_and_zarr_are_known_too(tmp_path, rollout):
     ds = rollout(shape=(6, 4), frames=2).drop_vars(["truth_tracer", "truth_velocity_x"])
     ds.drop_vars("velocity_x").to_zarr(tmp_path / "r.zarr", zarr_format=2)
     paths = figures(tmp_path / "r.zarr", tmp_path / "out")
-    assert names(paths) == ["rollout_tracer_run0.png"]
+    expected = ["rollout_tracer_run0.png", "spectrum_tracer.png", "totals_run0.png"]
+    assert names(paths) == expected
 
 
 def test_an_evaluation_gives_a_picture_a_score(tmp_path, scores):
@@ -47,8 +61,8 @@ def test_a_training_log_gives_its_losses(tmp_path):
     assert names(figures(log, tmp_path)) == ["training.png"]
 
 
-def test_equal_files_give_equal_pictures(tmp_path, rollout):
-    ds = rollout(shape=(6, 4), frames=2).drop_vars(["velocity_x", "truth_velocity_x"])
+def test_equal_files_give_equal_pictures(tmp_path, scores):
+    ds = scores(fields=("height",)).drop_vars("rmse")
     first, second = (figures(ds, tmp_path / name)[0].read_bytes() for name in "ab")
     assert first == second
 

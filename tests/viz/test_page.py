@@ -1,33 +1,18 @@
 """Laws of the page: one file, everything in it, nothing from data taken for HTML."""
 
+import base64
+import hashlib
 import re
-from html.parser import HTMLParser
 
 import pytest
 from matplotlib.figure import Figure
 
 from mpp.errors import InputError
 from mpp.metrics import table
-from mpp.viz.page import Grid, Picture, Section, write_page
+from mpp.viz.page import Grid, Moving, Picture, Section, write_page
 from mpp.viz.style import save
 
 EVIL = '<script>alert("x")</script>'
-
-
-class Reader(HTMLParser):
-    """Collects the tags, their attributes and the text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags, self.attributes, self.words = [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data):
-        self.words += data
 
 
 @pytest.fixture
@@ -37,11 +22,11 @@ def picture():
     return figure
 
 
-def test_every_text_is_escaped(tmp_path, scores, picture):
+def test_every_text_is_escaped(tmp_path, scores, picture, reader):
     grid = Grid((EVIL, EVIL), ((EVIL, EVIL),), EVIL)
     ds = scores(models=(EVIL, "persistence"), fields=(EVIL,)).assign_attrs(system=EVIL)
     blocks = [EVIL, grid, table(ds, "vrmse"), Picture(picture, f'{EVIL}" onerror="x')]
-    page = Reader(write_page(tmp_path, EVIL, [Section(EVIL, blocks)]).read_text())
+    page = reader(write_page(tmp_path, EVIL, [Section(EVIL, blocks)]).read_text())
     assert "script" not in page.tags
     assert {name for name, _ in page.attributes}.isdisjoint({"onerror", "onload"})
     # The page's title in its head and on top, the section's, the text; two titles, two cells and
@@ -49,10 +34,10 @@ def test_every_text_is_escaped(tmp_path, scores, picture):
     assert page.words.count(EVIL) == 4 + 5 + 3 + 1
 
 
-def test_nothing_is_loaded_from_anywhere(tmp_path, picture):
+def test_nothing_is_loaded_from_anywhere(tmp_path, picture, reader):
     source = save(picture, tmp_path / "a.png")
     text = write_page(tmp_path, "t", [Section("s", [Picture(source, "c")])]).read_text()
-    page = Reader(text)
+    page = reader(text)
     addresses = [value for name, value in page.attributes if name in ("src", "href")]
     assert len(addresses) == 1
     assert addresses[0].startswith("data:image/png;base64,")
@@ -93,3 +78,23 @@ def test_a_picture_that_is_none_is_refused(tmp_path, name, message):
     with pytest.raises(InputError, match=message):
         write_page(tmp_path, "t", [Section("s", [Picture(tmp_path / name, "c")])])
     assert not (tmp_path / "index.html").exists()
+
+
+def test_a_script_stands_once_and_no_other_may_run(tmp_path, reader):
+    moving = Moving("<b></b>", {"name": EVIL}, "draw();", "b { color: red; }")
+    text = write_page(tmp_path, "t", [Section("s", [moving, moving])]).read_text()
+    page = reader(text)
+    # Two elements that hold data, in which nothing can end the element, and the script itself.
+    assert page.tags.count("script") == 3
+    assert text.count("draw();") == text.count("b { color: red; }") == 1
+    assert EVIL not in text
+    digest = base64.b64encode(hashlib.sha256(b"draw();").digest()).decode()
+    (policy,) = [value for _, value in page.attributes if value and "default-src" in value]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert policy.endswith(f"script-src 'sha256-{digest}'")
+
+
+def test_words_of_a_table_stand_to_the_left(tmp_path):
+    grid = Grid(("what", ""), (("model", "axial"),), words=True)
+    text = write_page(tmp_path, "t", [Section("s", [grid])]).read_text()
+    assert '<td class="text">axial</td>' in text

@@ -1,0 +1,159 @@
+"""Laws of the report in a browser: the slider, the choices and the keys change the pictures."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from mpp.viz.page import Section, save_page
+from mpp.viz.player import player
+from mpp.viz.report import report
+from mpp.viz.strips import strips
+
+pytestmark = pytest.mark.slow
+
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+EVIL = "</script><script>document.title = 'caught'</script>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium with its driver, as Debian packs them."""
+    selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("no browser: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    assert selenium.__version__
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, "--window-size=1250,1400"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=Service(driver))
+    yield found
+    found.quit()
+
+
+class Page:
+    """A report that is open in the browser."""
+
+    def __init__(self, browser, path) -> None:
+        self.browser = browser
+        browser.get(path.as_uri())
+        self.until("0,0,0")
+
+    def find(self, name):
+        return self.browser.find_element("css selector", name)
+
+    def until(self, shown):
+        """Wait until this field, run and frame are drawn."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        player = self.find(".player")
+        wait = WebDriverWait(self.browser, 20, poll_frequency=0.05)
+        wait.until(lambda _: player.get_attribute("data-shown") == shown)
+
+    def pixels(self, strip):
+        """What a panel shows, as (row, column, colour)."""
+        code = """const c = document.querySelector(arguments[0]);
+            const {width, height} = c;
+            return [width, height, Array.from(c.getContext("2d").getImageData(0, 0, width,
+            height).data)];"""
+        width, height, values = self.browser.execute_script(code, f".strip.{strip} canvas")
+        return np.array(values).reshape(height, width, 4)[..., :3]
+
+    def move(self, frame):
+        """Move the slider as a hand does."""
+        code = """const l = document.querySelector(".lead"); l.value = arguments[0];
+            l.dispatchEvent(new Event("input", {bubbles: true}));"""
+        self.browser.execute_script(code, str(frame))
+
+    def choose(self, what, text):
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.find(f"select.{what}")).select_by_visible_text(text)
+
+    def complaints(self):
+        """What the console calls an error: a script that failed, or something that was refused."""
+        log = self.browser.get_log("browser")
+        return [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+
+
+def moving(ds, path):
+    """A page with the player alone."""
+    return save_page(path, "t", [Section("s", [player(ds)])])
+
+
+def expected(ds, strip, run, frame):
+    """Pixels by the colour scale itself, top row first."""
+    values = strip.values.isel(time=frame).transpose("y", "x").values[::-1]
+    scale = strip.scale
+    level = np.clip(np.rint(253 * (values - scale.low) / (scale.high - scale.low)), 0, 253)
+    return scale.colours(level / 253, bytes=True)[..., :3]
+
+
+def test_the_slider_moves_truth_prediction_and_error_together(tmp_path, rollout, browser):
+    ds = rollout(shape=(8, 6), frames=3)
+    page = Page(browser, report(ds, tmp_path / "r.html"))
+    for field, name in enumerate(("tracer", "velocity_x")):
+        page.choose("field", name)
+        for run in (0, 1):
+            page.choose("run", f"run {run}")
+            found = strips(ds, name, run)
+            for frame in (0, 1):
+                page.move(frame)
+                page.until(f"{field},{run},{frame}")
+                for strip in found:
+                    assert np.array_equal(page.pixels(strip.name), expected(ds, strip, run, frame))
+    assert page.find(".now").text == "2 s (2 of 2)"
+    assert page.find(".lead").get_attribute("aria-valuetext") == "2 s"
+    label = page.find(".strip.error canvas").get_attribute("aria-label")
+    assert label == "error of velocity_x, run 1, at lead time 2 s"
+    assert page.complaints() == []
+
+
+def test_keys_and_the_play_button_step_through_time(tmp_path, rollout, browser):
+    from selenium.webdriver.common.keys import Keys
+
+    page = Page(browser, moving(rollout(shape=(6, 4), frames=6), tmp_path / "r.html"))
+    body = page.find("body")
+    for key, frame in ((Keys.ARROW_RIGHT, 1), (Keys.END, 4), (Keys.ARROW_LEFT, 3), (Keys.HOME, 0)):
+        body.send_keys(key)
+        page.until(f"0,0,{frame}")
+    first = page.pixels("truth")
+    body.send_keys(Keys.SPACE)
+    page.until("0,0,4")
+    assert not np.array_equal(page.pixels("truth"), first)
+    page.find(".play").click()
+    assert page.find(".play").get_attribute("aria-pressed") == "true"
+    page.until("0,0,4")
+    assert page.find(".play").get_attribute("aria-pressed") == "false"
+    page.find(".lead").send_keys(Keys.ARROW_LEFT)
+    page.until("0,0,3")
+
+
+def test_a_line_has_its_profile_and_a_cube_three_planes(tmp_path, rollout, browser):
+    line = Page(browser, moving(rollout(shape=(8,), frames=6), tmp_path / "line.html"))
+    assert line.pixels("truth").shape[:2] == (8, 5)
+    before = line.find(".profile path").get_attribute("d")
+    marker = line.find(".strip.truth .marker")
+    line.move(4)
+    line.until("0,0,4")
+    assert line.find(".profile path").get_attribute("d") != before
+    assert marker.get_attribute("style") == "left: 90%;"  # the middle of the last of five frames
+    cube = Page(browser, moving(rollout(shape=(4, 6, 5), frames=3), tmp_path / "cube.html"))
+    assert len(browser.find_elements("css selector", ".strip.error canvas")) == 3
+    assert cube.complaints() == []
+
+
+def test_names_from_data_run_nothing(tmp_path, rollout, browser):
+    ds = rollout(shape=(6, 4), frames=3).rename(tracer=EVIL, truth_tracer=f"truth_{EVIL}")
+    page = Page(browser, moving(ds.assign_attrs(system=EVIL), tmp_path / "r.html"))
+    page.move(1)
+    page.until("0,0,1")
+    assert browser.title != "caught"
+    assert page.find("select.field option").text == EVIL
