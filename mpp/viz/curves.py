@@ -111,7 +111,11 @@ def _draw_field(axes: Axes, values: xr.DataArray) -> None:
         if shown.any() and not shown.all():
             last = int(np.flatnonzero(shown)[-1])
             axes.plot(lead[last], median[last], "x", color=colour, markersize=9, mew=2, zorder=5)
-    set_scale(axes, np.stack(medians), np.stack(tops))
+    if values.attrs.get("best") == "highest":
+        finite = np.stack(medians)[np.isfinite(medians)]
+        axes.set_ylim(min(0.0, 1.1 * float(finite.min(initial=0))), 1.05)
+    else:
+        set_scale(axes, np.stack(medians), np.stack(tops))
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.spines[["top", "right"]].set_visible(False)
 
