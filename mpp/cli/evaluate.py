@@ -62,7 +62,11 @@ def parser() -> CommandParser:
         help="windows a run, evenly placed (default 1)",
     )
     options.add_argument(
-        "--batch-size", type=int, default=4, metavar="B", help="windows at once (default 4)"
+        "--batch-size",
+        type=int,
+        metavar="B",
+        help="windows forecast at once, which is faster (default: each by itself, so that no "
+        "number depends on the other windows, to the last bit)",
     )
     options.add_argument(
         "--scores",
