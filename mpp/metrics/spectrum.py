@@ -76,7 +76,7 @@ def power_spectrum(values: Frames, axes: Sequence[Axis], mask: Mask | None = Non
     Example:
         >>> axis = Axis("x", torch.arange(8.0).numpy(), "m", ("periodic", "periodic"))
         >>> wave = torch.cos(2 * torch.pi * torch.arange(8.0) / 8)
-        >>> power_spectrum(wave[None, None, None], [axis]).power[0, 0, 0, 1].item()
+        >>> round(power_spectrum(wave[None, None, None], [axis]).power[0, 0, 0, 1].item(), 6)
         0.5
     """
     energy = energies(values, axes, mask).flatten(3)
