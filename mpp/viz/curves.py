@@ -87,7 +87,8 @@ def quartiles(values: np.ndarray) -> np.ndarray:
     finite = np.isfinite(values)
     found = np.quantile(np.where(finite, values, HUGE), [0.25, 0.5, 0.75], axis=-1)
     largest = np.max(values, axis=-1, where=finite, initial=-np.inf)
-    return np.where(found > largest + 1e-12 * np.abs(largest), np.inf, found)
+    bound = np.maximum(largest * (1 + 1e-12), largest * (1 - 1e-12))
+    return np.where(found > bound, np.inf, found)
 
 
 def _draw_field(axes: Axes, values: xr.DataArray) -> None:
