@@ -267,3 +267,241 @@ def test_linear_extrapolation_of_one_frame_is_persistence():
     scores = evaluate({"line": LinearExtrapolation()}, ds, steps=2, history=1)
     first = scores["rmse"].isel(lead_time=0)
     np.testing.assert_array_equal(first.sel(model="line"), first.sel(model="persistence"))
+
+
+BASELINES = ("linear extrapolation", "climatology")
+
+
+class Rounding(Surrogate):
+    """A matrix product whose rounding depends on how many windows it is over."""
+
+    def __init__(self, points: int) -> None:
+        super().__init__(history=2)
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(points, points, generator=generator) / points**0.5)
+
+    def forward(self, batch):
+        last = batch.values[:, -1:]
+        return (last.flatten(1) @ self.weight).reshape(last.shape).tanh()
+
+
+def rough(samples: int = 5, frames: int = 9) -> xr.Dataset:
+    """Noise in two components of a vector, between walls along y."""
+    ds = schema.example((24, 20), samples, frames, ("periodic", "wall"))
+    noise = np.random.default_rng(0)
+    shape = ds["tracer"].shape
+    for axis in "xy":
+        attrs = {"units": "m s-1", "vector": "velocity", "component": axis}
+        ds[f"velocity_{axis}"] = (ds["tracer"].dims, noise.normal(size=shape).astype("f4"), attrs)
+    return ds.drop_vars("tracer")
+
+
+def test_differently_batched_data_gives_identical_numbers():
+    # A product over several windows rounds otherwise than over one, as the last line shows; each
+    # window by itself is what it is.
+    ds = rough()
+    model = Rounding(2 * 24 * 20)
+    options = {
+        "steps": 3,
+        "starts": 2,
+        "scores": "all",
+        "baselines": BASELINES,
+        "quantities": {"energy": "0.5*(velocity_x**2 + velocity_y**2)"},
+    }
+    whole = evaluate({"net": model}, ds, batch_size=None, **options)
+    parts = [ds.isel(sample=[0, 1]), ds.isel(sample=[2]), ds.isel(sample=[3, 4])]
+    apart = evaluate({"net": model}, parts, batch_size=None, **options)
+    together = evaluate({"net": model}, ds, batch_size=5, **options)
+    assert set(apart.data_vars) == set(whole.data_vars)
+    for name in whole.data_vars:
+        np.testing.assert_array_equal(apart[name], whole[name], err_msg=str(name))
+        np.testing.assert_allclose(together[name], whole[name], rtol=1e-3, atol=1e-6)
+    assert (together["rmse"] != whole["rmse"]).any()
+
+
+def test_everything_that_the_data_allows_is_computed():
+    class Patched(Rounding):
+        patch = (4,)
+
+    scores = evaluate(
+        {"net": Patched(2 * 24 * 20)},
+        rough(),
+        2,
+        scores="all",
+        quantities={"energy": "velocity_x**2"},
+    )
+    by_field = {"anomaly_correlation", "wasserstein", "patch_imprint", "max_error", "pearson"}
+    bands = ("low", "mid", "high")
+    by_field |= {f"band_{kind}_{band}" for kind in ("nrmse", "ratio") for band in bands}
+    by_field |= {"side_rmse_y_low", "side_rmse_y_high", "nrmse", "vrmse", "rmse", "mae", "drift"}
+    of_all = {"drift_energy", "divergence_velocity", "truth_divergence_velocity"}
+    assert set(scores.data_vars) == by_field | of_all | {"valid_time"}
+    for name in by_field:
+        assert scores[name].dims == ("model", "field", "lead_time", "sample")
+        assert np.isfinite(scores[name]).all()
+        assert {"formula", "units", "best"} <= set(scores[name].attrs)
+    for name in of_all:
+        assert scores[name].dims == ("model", "lead_time", "sample")
+    assert "left_out" not in scores.attrs
+    # The three bands are the whole error.
+    whole = sum(scores[f"band_nrmse_{band}"] ** 2 for band in bands)
+    np.testing.assert_allclose(whole, scores["nrmse"] ** 2)
+    # The truth is the same whatever the model.
+    truth = scores["truth_divergence_velocity"]
+    np.testing.assert_array_equal(truth.sel(model="net"), truth.sel(model="persistence"))
+
+
+def test_an_exact_model_has_the_best_of_every_score():
+    ds = travelling(points=64)
+    scores = evaluate({"exact": Roll(1)}, ds, 4, scores="all", quantities={"square": "tracer**2"})
+    exact = scores.sel(model="exact")
+    for name, value in exact.data_vars.items():
+        if name == "valid_time":
+            np.testing.assert_allclose(value, 1.0)
+            continue
+        best = {"lowest": 0, "highest": 1, "one": 1}[value.attrs["best"]]
+        # Rounding alone has no imprint of patches, and empty bands no ratio, that could be told.
+        if not str(name).startswith("band_ratio"):
+            np.testing.assert_allclose(value, best, atol=1e-12, err_msg=str(name))
+    np.testing.assert_allclose(exact["band_ratio_low"], 1)
+
+
+def test_scores_are_computed_by_name_beside_the_cheap_ones():
+    found = evaluate(Persistence(), travelling(), 2, scores=["wasserstein"])
+    cheap = evaluate(Persistence(), travelling(), 2)
+    assert set(found.data_vars) == {*cheap.data_vars, "wasserstein"}
+    for name in cheap.data_vars:
+        xr.testing.assert_identical(found[name], cheap[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scores": ["ssim"]}, "no score is called ssim; there are: nrmse"),
+        ({"scores": "side_rmse"}, "side_rmse cannot be computed here: every axis is periodic"),
+        ({"scores": ["patch_imprint"]}, "no model reads patches of more than one point"),
+        ({"scores": ["divergence"]}, "no vector has a component along each"),
+        ({"quantities": {"a b": "tracer"}}, "a quantity is named 'a b'"),
+        ({"quantities": {"mass": "dye"}}, "names dye; there are tracer"),
+        ({"quantities": {"mass": "tracer.sum()"}}, "not allowed"),
+        ({"baselines": ["mean"]}, "no baseline is called mean; there are: linear"),
+        ({"compat": "well", "scores": ["drift"]}, "no score of well is called drift"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(Persistence(), travelling(), 2, **options)
+
+
+def test_an_uneven_grid_has_no_spectrum_and_weighs_its_cells():
+    ds = schema.example((8, 6), boundary=("wall",))
+    ds = ds.assign_coords(x=schema.coordinate(np.arange(8.0) ** 2, "x", "m", "wall"))
+    scores = evaluate(Persistence(), ds, 1, scores="all")
+    assert "band_nrmse: x has uneven steps" in scores.attrs["left_out"]
+    error = (ds["tracer"].isel(time=1) - ds["tracer"].isel(time=0)).isel(sample=0)
+    cells = np.array([1, 2, 4, 6, 8, 10, 12, 13.0])
+    expected = np.sqrt(((error**2).mean("y") * cells).sum() / cells.sum())
+    found = scores["rmse"].sel(model="model", field="tracer").isel(lead_time=0, sample=0)
+    assert float(found) == pytest.approx(float(expected))
+
+
+def test_baselines_stand_behind_persistence():
+    ds = travelling(samples=1)
+    grown = ds["tracer"].values[:, :1] + np.arange(9.0)[None, :, None]
+    ds = ds.copy(data={"tracer": grown})
+    scores = evaluate({"a": Roll(0, 3)}, ds, 4, baselines=BASELINES)
+    assert list(scores["model"].values) == ["a", "persistence", *BASELINES]
+    # A field that grows by 1 a frame: the line goes on, the mean of frames 0, 1, 2 is 1, and the
+    # first frame to score is 3.
+    np.testing.assert_allclose(scores["rmse"].sel(model=BASELINES[0]), 0, atol=1e-12)
+    first = scores["rmse"].sel(model="climatology", field="tracer")
+    np.testing.assert_allclose(first.isel(sample=0), [2, 3, 4, 5])
+    assert scores.attrs["climatology"].startswith("mean over the first 3 frames of 1 runs")
+
+
+def test_the_climatology_of_the_histories_holds_no_scored_frame():
+    # Spoiling every frame behind the first history changes nothing of it, also with several starts.
+    ds = travelling(samples=3)
+    spoiled = ds.copy(deep=True)
+    spoiled["tracer"].values[:, 2:] += 5
+    options = {"starts": 3, "baselines": ["climatology"]}
+    first, second = (evaluate(Roll(1, 2), one, 2, **options) for one in (ds, spoiled))
+    mean = ds["tracer"].isel(time=slice(0, 2)).mean(("sample", "time"))
+    # Window 0 scores frames 2 and 3 against that mean.
+    for found, one in ((first, ds), (second, spoiled)):
+        error = one["tracer"].isel(sample=0, time=[2, 3]) - mean
+        got = found["rmse"].sel(model="climatology", field="tracer").isel(sample=0)
+        np.testing.assert_allclose(got, np.sqrt((error**2).mean("x")))
+
+
+def test_the_climatology_can_be_that_of_training_runs():
+    ds, training = travelling(samples=2), travelling(samples=7, offset=2.0)
+    scores = evaluate(Roll(1), ds, 3, baselines=["climatology"], climatology=training)
+    mean = training["tracer"].mean(("sample", "time"))
+    error = ds["tracer"].isel(sample=1, time=[1, 2, 3]) - mean
+    got = scores["rmse"].sel(model="climatology", field="tracer").isel(sample=1)
+    np.testing.assert_allclose(got, np.sqrt((error**2).mean("x")))
+    assert scores.attrs["climatology"] == "mean over 7 training runs"
+    with pytest.raises(InputError, match="none of the training runs is on the grid"):
+        evaluate(Roll(1), ds, 3, baselines=["climatology"], climatology=travelling(16))
+    other = training.rename(tracer="dye")
+    with pytest.raises(InputError, match="climatology: expected the fields tracer, got dye"):
+        evaluate(Roll(1), ds, 3, baselines=["climatology"], climatology=other)
+
+
+def test_the_climatology_of_masked_runs_is_that_of_the_points_inside():
+    ds = schema.example(frames=4)
+    inside = np.ones((2, 8, 6), dtype=bool)
+    inside[0, :3] = inside[1, 5:] = False
+    ds["mask"] = (("sample", "x", "y"), inside, {"role": "mask"})
+    for name in ("tracer", "velocity_x"):
+        ds[name] = ds[name].where(ds["mask"], np.nan)
+    scores = evaluate(Persistence(), ds, 2, baselines=["climatology"])
+    values = ds["tracer"].isel(time=slice(0, 1))
+    error = (ds["tracer"].isel(time=1) - values.mean(("sample", "time"))).isel(sample=0)
+    got = scores["rmse"].sel(model="climatology", field="tracer").isel(lead_time=0, sample=0)
+    assert float(got) == pytest.approx(float(np.sqrt((error**2).mean())))
+
+
+def test_quantities_see_maps_and_numbers_of_the_equation():
+    ds = schema.example(frames=4)
+    ds["depth"] = (("x", "y"), np.full((8, 6), 3.0), {"role": "static", "units": "m"})
+    scores = evaluate(
+        Persistence(),
+        ds,
+        2,
+        quantities={
+            "text": "depth * diffusivity * tracer",
+            "function": lambda v: v["depth"] * v["diffusivity"] * v["tracer"],
+        },
+    )
+    np.testing.assert_allclose(scores["drift_text"], scores["drift_function"])
+    # Factors that are the same everywhere leave a relative drift as it is.
+    plain = scores["drift"].sel(field="tracer", drop=True)
+    np.testing.assert_allclose(scores["drift_text"], plain, rtol=1e-5, atol=1e-12)
+
+
+def test_a_published_definition_takes_the_place_of_ours():
+    from mpp.metrics import pdebench, well
+
+    ds = travelling(points=32)
+    for name, module in (("pdebench", pdebench), ("well", well)):
+        scores = evaluate(Persistence(), ds, 2, compat=name)
+        assert set(scores.data_vars) - {"valid_time"} == set(module.NAMES)
+        assert scores.attrs["compat"] == name
+        before, after = (ds["tracer"].isel(sample=[1], time=[t]).values[:, :, None] for t in (0, 1))
+        expected = module.of_samples(torch.from_numpy(before), torch.from_numpy(after))
+        for one in module.NAMES:
+            got = scores[one].sel(model="model", field="tracer").isel(lead_time=0, sample=1)
+            np.testing.assert_allclose(got, expected[one].item())
+    masked = ds.assign(mask=(("x",), np.arange(32) > 3, {"role": "mask"}))
+    with pytest.raises(InputError, match="the published definitions know no mask"):
+        evaluate(Persistence(), masked, 2, compat="well")
+
+
+def test_the_file_survives_the_disk(tmp_path):
+    scores = evaluate(Persistence(), rough(), 2, scores="all", baselines=BASELINES)
+    scores.to_netcdf(tmp_path / "scores.nc")
+    with xr.open_dataset(tmp_path / "scores.nc", decode_timedelta=False) as read:
+        for name in scores.data_vars:
+            np.testing.assert_array_equal(read[name], scores[name])

@@ -13,7 +13,7 @@ Optimal Transportation (2003), section 2.2.
 import torch
 
 from mpp.metrics.moments import Frames, Mask, Numbers, Weights, inside
-from mpp.metrics.scores import Floor, difference
+from mpp.metrics.scores import Floor, require_alike
 
 
 def wasserstein(
@@ -31,7 +31,7 @@ def wasserstein(
     Raises:
         InputError: Prediction and target differ in shape.
     """
-    difference(prediction, target, mask)
+    require_alike(prediction, target)
     made, true = (inside(values, mask).flatten(3) for values in (prediction, target))
     points = made.shape[-1]
     one = torch.ones(points, dtype=torch.float64) if weights is None else weights.double().flatten()

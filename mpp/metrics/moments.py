@@ -44,17 +44,19 @@ def space_mean(values: Frames, mask: Mask | None = None, weights: Weights | None
     return (flat * counted[:, None, None]).sum(-1) / counted.sum(-1)[:, None, None]
 
 
-def centred(values: Frames, mask: Mask | None = None, weights: Weights | None = None) -> Frames:
-    """Deviation from the mean over the grid points inside the mask, zero outside."""
+def deviation(
+    values: Frames, mask: Mask | None = None, weights: Weights | None = None
+) -> tuple[Frames, Numbers]:
+    """Deviation from the mean, zero outside the mask, and the mean of its square: the variance."""
     values = values.double()
     mean = space_mean(values, mask, weights)
-    return inside(values - mean.reshape(*mean.shape, *([1] * (values.ndim - 3))), mask)
+    centred = inside(values - mean.reshape(*mean.shape, *([1] * (values.ndim - 3))), mask)
+    variance = space_mean(centred**2, mask, weights)
+    return centred, torch.where(variance <= (ROUNDING * mean) ** 2, 0.0, variance)
 
 
 def space_variance(
     values: Frames, mask: Mask | None = None, weights: Weights | None = None
 ) -> Numbers:
     """Mean squared deviation from the mean over the grid points inside the mask."""
-    mean = space_mean(values, mask, weights)
-    variance = space_mean(centred(values, mask, weights) ** 2, mask, weights)
-    return torch.where(variance <= (ROUNDING * mean) ** 2, 0.0, variance)
+    return deviation(values, mask, weights)[1]

@@ -24,7 +24,7 @@ from mpp.metrics.moments import (
     Mask,
     Numbers,
     Weights,
-    centred,
+    deviation,
     inside,
     space_mean,
     space_variance,
@@ -204,10 +204,10 @@ def pearson(
     Raises:
         InputError: Prediction and target differ in shape.
     """
-    difference(prediction, target, mask)
-    made, true = (centred(values, mask, weights) for values in (prediction, target))
-    spreads = [space_variance(values, mask, weights) for values in (prediction, target)]
-    return _cosine(made, true, (spreads[0], spreads[1]), mask, weights)
+    require_alike(prediction, target)
+    made, spread = deviation(prediction, mask, weights)
+    true, true_spread = deviation(target, mask, weights)
+    return _cosine(made, true, (spread, true_spread), mask, weights)
 
 
 def anomaly_correlation(
@@ -233,7 +233,7 @@ def anomaly_correlation(
     Raises:
         InputError: Prediction and target differ in shape.
     """
-    difference(prediction, target, mask)
+    require_alike(prediction, target)
     mean = climatology.double()
     made, true = (inside(values.double() - mean, mask) for values in (prediction, target))
     sizes = [space_mean(values**2, mask, weights) for values in (made, true)]
@@ -250,8 +250,10 @@ def _cosine(
     """Cosine of the angle between two fields of the given mean squares."""
     product = space_mean(made * true, mask, weights)
     norm = sizes[0].sqrt() * sizes[1].sqrt()
-    equal = (made == true).flatten(3).all(-1).to(product)
     bounded = (product / norm).clamp(-1, 1)
+    if not (norm == 0).any():
+        return bounded
+    equal = (made == true).flatten(3).all(-1).to(product)
     return torch.where(norm == 0, equal, bounded)
 
 
@@ -261,12 +263,21 @@ def difference(prediction: Frames, target: Frames, mask: Mask | None) -> Frames:
     Raises:
         InputError: Prediction and target differ in shape.
     """
+    require_alike(prediction, target)
+    return inside(prediction.double() - target.double(), mask)
+
+
+def require_alike(prediction: Frames, target: Frames) -> None:
+    """Refuse shapes that would broadcast.
+
+    Raises:
+        InputError: Prediction and target differ in shape.
+    """
     if prediction.shape != target.shape:
         raise InputError(
             f"a prediction of shape {tuple(prediction.shape)} cannot be scored against a target of "
             f"shape {tuple(target.shape)}; both are (sample, time, field, *space)"
         )
-    return inside(prediction.double() - target.double(), mask)
 
 
 def _mean_square(

@@ -203,3 +203,49 @@ def long_table(scores: xr.Dataset) -> pd.DataFrame:
         whole["unit"] = whole["unit"].where(~of_field, whole["units"])
     whole = whole.reindex(columns=[*order, "low", "high", "runs", "unit"])
     return whole.astype({"step": "Int64"})
+
+
+@dataclass(frozen=True)
+class Line:
+    """One score of one field at one step, model by model.
+
+    Args:
+        field: Name of the field; empty for what is made of several fields.
+        score: Name of the score.
+        units: Its unit.
+        cells: The means over runs, in the order of the models of the file.
+    """
+
+    field: str
+    score: str
+    units: str
+    cells: tuple[Cell, ...]
+
+
+def overview(scores: xr.Dataset, step: int) -> list[Line]:
+    """All scores of an evaluation file at one step, field by field, then those of no single field.
+
+    Args:
+        scores: As `mpp.evaluate` returns it.
+        step: Forecast step; the last one of the file stands in for those beyond it.
+    """
+    place = int(np.searchsorted(scores["step"], min(step, int(scores["step"].max()))))
+    at = scores.isel(lead_time=place)
+    fields = [str(name) for name in scores["field"].values]
+    by_field: dict[str, list[Line]] = {name: [] for name in (*fields, "")}
+    for key, value in scores.data_vars.items():
+        name = str(key)
+        if not {"model", "lead_time", "sample"} <= set(value.dims):
+            continue
+        mean = by_run(at.assign({name: at[name].transpose("model", ..., "sample")}), name).mean(-1)
+        best = _best(mean, str(value.attrs.get("best", "lowest")))
+        units = str(value.attrs.get("units", "1"))
+        for row, field in enumerate(fields if "field" in value.dims else [""]):
+            column = (slice(None), row) if field else (slice(None),)
+            cells = zip(mean[column], best[column], strict=True)
+            unit = units
+            if units == "unit of the field":
+                unit = str(scores["units"].values[row]) if "units" in scores.coords else units
+            line = Line(field, name, unit, tuple(Cell(float(m), np.nan, bool(b)) for m, b in cells))
+            by_field[field].append(line)
+    return [line for lines in by_field.values() for line in lines]

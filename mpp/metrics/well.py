@@ -31,7 +31,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mpp.metrics import scores
-from mpp.metrics.moments import Frames, Numbers, centred, space_mean
+from mpp.metrics.moments import Frames, Numbers, deviation, space_mean
 from mpp.metrics.spectrum import BANDS
 
 EPSILON = 1e-7
@@ -50,7 +50,7 @@ def of_samples(prediction: Frames, target: Frames) -> dict[str, Numbers]:
     error = scores.difference(prediction, target, None)
     mse, true = space_mean(error**2), target.double()
     nmse, vmse = mse / (space_mean(true**2) + EPSILON), mse / (_variance(target) + EPSILON)
-    product = space_mean(centred(prediction) * centred(target))
+    product = space_mean(deviation(prediction)[0] * deviation(target)[0])
     norm = (_variance(prediction) * _variance(target)).sqrt()
     bands, sizes = _bands(error), _bands(true)
     return {
@@ -74,7 +74,7 @@ def of_samples(prediction: Frames, target: Frames) -> dict[str, Numbers]:
 def _variance(values: Frames) -> Numbers:
     """With one less than the number of points in the denominator."""
     points = values[0, 0, 0].numel()
-    return space_mean(centred(values) ** 2) * (points / (points - 1))
+    return space_mean(deviation(values)[0] ** 2) * (points / (points - 1))
 
 
 def _bands(values: Frames) -> Float[Tensor, "sample time field band"]:

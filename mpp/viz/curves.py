@@ -106,7 +106,8 @@ def quartiles(values: np.ndarray) -> np.ndarray:
     finite = np.isfinite(values)
     found = np.quantile(np.where(finite, values, HUGE), [0.25, 0.5, 0.75], axis=-1)
     largest = np.max(values, axis=-1, where=finite, initial=-np.inf)
-    return np.where(found > largest * (1 + 1e-12), np.inf, found)
+    bound = np.maximum(largest * (1 + 1e-12), largest * (1 - 1e-12))
+    return np.where(found > bound, np.inf, found)
 
 
 def _draw_field(axes: Axes, values: xr.DataArray) -> None:
@@ -130,7 +131,11 @@ def _draw_field(axes: Axes, values: xr.DataArray) -> None:
         if shown.any() and not shown.all():
             last = int(np.flatnonzero(shown)[-1])
             axes.plot(lead[last], median[last], "x", color=colour, markersize=9, mew=2, zorder=5)
-    set_scale(axes, np.stack(medians), np.stack(tops))
+    if values.attrs.get("best") == "highest":
+        finite = np.stack(medians)[np.isfinite(medians)]
+        axes.set_ylim(min(0.0, 1.1 * float(finite.min(initial=0))), 1.05)
+    else:
+        set_scale(axes, np.stack(medians), np.stack(tops))
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.spines[["top", "right"]].set_visible(False)
 

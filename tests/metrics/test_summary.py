@@ -1,11 +1,13 @@
 """Laws of the table: means over runs, their standard error, the best one marked."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from mpp.errors import InputError
-from mpp.metrics import Cell, table
+from mpp.metrics import Cell, table, with_intervals
+from mpp.metrics.summary import long_table, overview, usable_steps
 
 
 def scores(values: np.ndarray, run: list[int]) -> xr.Dataset:
@@ -87,3 +89,66 @@ def test_a_diverged_model_shows_and_never_wins():
 def test_an_unknown_score_is_refused_with_those_there_are():
     with pytest.raises(InputError, match="no score 'ssim' among: vrmse"):
         table(scores(np.ones((2, 1, 1)), [0]), score="ssim")
+
+
+def test_the_best_value_is_the_one_that_the_score_says():
+    values = np.array([[[0.7, 0.7]], [[0.9, 0.9]]])
+    for best, winner in (("lowest", "a"), ("highest", "persistence"), ("truth", None)):
+        ds = scores(values, [0, 1])
+        ds["vrmse"].attrs["best"] = best
+        cells = table(ds).cells
+        winners = [m for m in ("a", "persistence") if cells["density", m, 1].best]
+        assert winners == ([winner] if winner else [])
+    # A ratio of 3 is nearer to 1 than one of 0.2.
+    ds = scores(np.array([[[3.0]], [[0.2]]]), [0])
+    ds["vrmse"].attrs["best"] = "one"
+    assert table(ds).cells["density", "a", 1].best
+
+
+def test_intervals_are_shown_to_the_place_of_the_mean():
+    ds = with_intervals(scores(np.array([[[0.1, 0.2, 0.3, 0.4]], [[1.0, 1, 1, 1]]]), [0, 1, 2, 3]))
+    summary = table(ds)
+    cell = summary.cells["density", "a", 1]
+    assert cell.interval is not None
+    low, high = cell.interval
+    assert cell.text == f"0.250 ({low:.3f} to {high:.3f})"
+    assert summary.level == 0.95
+    assert str(cell).startswith("0.250 ± ")
+    assert Cell(0.25, np.nan, best=False).text == "0.250"
+    assert Cell(np.nan, np.nan, False, (0.1, np.inf)).text == "diverged"
+
+
+def test_usable_steps_are_counted_window_by_window():
+    values = np.array([[[0.1, 0.9], [0.2, 0.1], [0.7, 0.1]], [[0.6] * 2] * 3])
+    counts = usable_steps(scores(values, [0, 0]))
+    assert counts == {("density", "a"): [2, 0], ("density", "persistence"): [0, 0]}
+    with pytest.raises(InputError, match="needs the vrmse"):
+        usable_steps(scores(values, [0, 0]).drop_vars("vrmse"))
+
+
+def test_the_overview_holds_every_score_at_one_step():
+    ds = scores(np.array([[[1.0], [2.0]], [[3.0], [0.5]]]), [0])
+    ds["vrmse"].attrs["units"] = "unit of the field"
+    ds = ds.assign_coords(units=("field", ["kg m-3"]))
+    ds["drift_energy"] = ds["vrmse"].isel(field=0, drop=True) * 2
+    first, second = overview(ds, 2)
+    assert (first.field, first.score, first.units) == ("density", "vrmse", "kg m-3")
+    assert [cell.mean for cell in first.cells] == [2.0, 0.5]
+    assert [cell.best for cell in first.cells] == [False, True]
+    assert (second.field, second.score) == ("", "drift_energy")
+    assert [cell.mean for cell in second.cells] == [4.0, 1.0]
+    assert overview(ds, 100) == [first, second]
+
+
+def test_the_long_table_has_a_row_for_every_mean():
+    ds = scores(np.array([[[1.0, 3, 6]], [[9.0, 9, 9]]]), [0, 0, 1])
+    ds["valid_time"] = ds["vrmse"].isel(lead_time=0, drop=True)
+    rows = long_table(with_intervals(ds))
+    row = rows[(rows.score == "vrmse") & (rows.model == "a")].iloc[0]
+    # As in the first test: the means over the runs' windows are 2 and 6.
+    assert (row["mean"], row.standard_error, row.runs, row.step) == (4, 2, 2, 1)
+    assert (row.low, row.high) == (2, 6)
+    whole = rows[(rows.score == "valid_time") & (rows.model == "a")].iloc[0]
+    assert whole["mean"] == 4
+    assert pd.isna(whole.step)
+    assert len(rows) == 4

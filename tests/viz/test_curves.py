@@ -83,3 +83,15 @@ def test_everything_diverged_and_a_single_sample_are_drawn(scores):
 def test_an_unknown_score_is_refused(scores):
     with pytest.raises(InputError, match=r"no score 'mse'.*the file has: vrmse, rmse"):
         curves(scores(), "mse")
+
+
+def test_a_correlation_is_drawn_up_to_one_on_a_linear_axis(scores):
+    ds = scores(("a", "persistence"))
+    ds["vrmse"].values[0] /= 1e4
+    ds["vrmse"].values[1, ..., -1, :] = -0.3
+    ds["vrmse"].attrs["best"] = "highest"
+    axes = curves(ds, "vrmse").axes[0]
+    assert axes.get_yscale() == "linear"
+    low, high = axes.get_ylim()
+    assert low < -0.3
+    assert high == 1.05
