@@ -7,7 +7,7 @@ class InputError(ValueError):
     Commands print its message as one line on stderr and end with status 2, so the message must
     stand alone: what was expected, what came instead, where, and what to do about it.
 
-    Example:
+    Examples:
         >>> raise InputError("a.nc: no time dimension (dims x, y); name it with time='...'")
         Traceback (most recent call last):
         ...

@@ -92,7 +92,7 @@ def evaluate(
         InputError: Runs too short, datasets that differ in fields or time step, NaN in the truth, a
             score that is not known or cannot be computed here, or an expression that is none.
 
-    Example:
+    Examples:
         >>> scores = evaluate(Persistence(), schema.example(), steps=3)
         >>> scores["vrmse"].sel(model="persistence", field="tracer").mean("sample")
     """

@@ -16,7 +16,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     Args:
         path: Where the result belongs; its folder is there.
 
-    Example:
+    Examples:
         >>> with written_beside(Path("scores.csv")) as unfinished:  # doctest: +SKIP
         ...     table.to_csv(unfinished)
     """

@@ -92,7 +92,7 @@ def finetune(
     Raises:
         InputError: The dataset cannot be used, has too few runs or frames, or an option is wrong.
 
-    Example:
+    Examples:
         >>> tuned = mpp.finetune(mpp.load("checkpoint"), ds, max_steps=300)  # doctest: +SKIP
     """
     if not isinstance(model, AxialTransformer):

@@ -47,7 +47,7 @@ def infer(
         InputError: A model that reads no numbers, a name that it does not know, or a history that
             cannot be used.
 
-    Example:
+    Examples:
         >>> mpp.infer(model, ds.isel(time=slice(0, 4)))["viscosity"]  # doctest: +SKIP
     """
     if not isinstance(model, AxialTransformer):

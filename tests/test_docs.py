@@ -72,8 +72,11 @@ def convert(folder: Path) -> None:
     ids=lambda page: page.stem,
 )
 def test_every_command_of_a_page_runs(page, folder):
-    if page.stem == "finetuning":
+    if page.stem in ("finetuning", "scores"):
         convert(folder)
+    if page.stem == "scores":
+        ds = mpp.open_dataset(folder / "runs.zarr")
+        mpp.save(mpp.finetune(mpp.load("mpp-mini"), ds, max_steps=3), folder / "tuned")
     for line in filter(None, "\n".join(blocks(page, "sh")).splitlines()):
         words = shlex.split(line)
         assert words.pop(0) == "mpp"

@@ -15,6 +15,8 @@ SMALLER = {
         "N, FRAMES, RUNS = 64, 40, 10": "N, FRAMES, RUNS = 32, 24, 5",
         "max_steps=150": "max_steps=3",
     },
+    "gallery_of_rollouts": {"STEPS = 20": "STEPS = 6"},
+    "how_to_read_the_scores": {"STEPS, RUNS = 20, 4": "STEPS, RUNS = 6, 2"},
     "one_forward_pass": {},
     "pretrain_a_tiny_model": {
         "STEPS, RUNS = 200, 8": "STEPS, RUNS = 8, 4",

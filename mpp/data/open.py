@@ -59,7 +59,7 @@ def open_dataset(
     Raises:
         InputError: Nothing to read there, or what is there cannot be brought into the schema.
 
-    Example:
+    Examples:
         >>> ds = open_dataset("runs/*.nc", boundary={"x": "periodic", "y": "wall"})
     """
     reading = read(path, as_mapping(mapping, overrides))

@@ -46,7 +46,7 @@ class Expression:
         names: The names in it, sorted.
         tree: What the parser made of it.
 
-    Example:
+    Examples:
         >>> energy = Expression.parse("0.5 * (u**2 + v**2)")
         >>> energy({"u": torch.tensor(3.0), "v": torch.tensor(4.0)}).item()
         12.5

@@ -79,7 +79,7 @@ def runs_needed(sizes: Sequence[int], errors: Float[np.ndarray, " size"], wanted
         errors: The error at each; one that is not finite reaches nothing.
         wanted: The error to reach.
 
-    Example:
+    Examples:
         >>> runs_needed([1, 4], np.array([0.4, 0.1]), 0.2)
         Bounded(value=2.0, sign='')
     """

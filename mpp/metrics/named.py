@@ -6,7 +6,7 @@ axes, the dims whose coordinate says what its ``boundary`` is; other dims such a
 ``sample`` can be named as well and then count as so many more points. Cells of an uneven space axis
 weigh with their size.
 
-Example:
+Examples:
     >>> from mpp import schema
     >>> ds = schema.example()
     >>> still = ds["tracer"].isel(time=[0])
@@ -338,7 +338,7 @@ def quantity(ds: xr.Dataset, declared: Quantity) -> xr.DataArray:
     Raises:
         InputError: An expression that is none, or a name that is not there.
 
-    Example:
+    Examples:
         >>> from mpp import schema
         >>> float(quantity(schema.example(), "0 * tracer + 2").mean())
         2.0

@@ -72,7 +72,7 @@ def of_set(prediction: Frames, target: Frames) -> dict[str, Float[Tensor, "time 
 class PDEBench(Metric):
     """The published numbers of samples that arrive in batches of any size, on any processes.
 
-    Example:
+    Examples:
         >>> metric = PDEBench()
         >>> metric.update(torch.zeros(5, 1, 1, 32), torch.ones(5, 1, 1, 32))
         >>> metric.compute()["nrmse"].item()

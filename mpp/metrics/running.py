@@ -24,7 +24,7 @@ class SampleMean(Metric):
         fields: Number of fields.
         more: Sizes of the dims that it has behind the field, such as 3 bands.
 
-    Example:
+    Examples:
         >>> metric = SampleMean(nrmse, frames=1, fields=1)
         >>> metric.update(torch.zeros(5, 1, 1, 8), torch.ones(5, 1, 1, 8))
         >>> metric.compute().item()

@@ -117,7 +117,7 @@ def nrmse(
     Raises:
         InputError: Prediction and target differ in shape.
 
-    Example:
+    Examples:
         >>> nrmse(torch.zeros(1, 1, 1, 4), torch.full((1, 1, 1, 4), 3.0)).item()
         1.0
     """

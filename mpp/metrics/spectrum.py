@@ -73,7 +73,7 @@ def power_spectrum(values: Frames, axes: Sequence[Axis], mask: Mask | None = Non
     Raises:
         InputError: An uneven axis, or axes that do not fit the fields.
 
-    Example:
+    Examples:
         >>> axis = Axis("x", torch.arange(8.0).numpy(), "m", ("periodic", "periodic"))
         >>> wave = torch.cos(2 * torch.pi * torch.arange(8.0) / 8)
         >>> round(power_spectrum(wave[None, None, None], [axis]).power[0, 0, 0, 1].item(), 6)

@@ -132,7 +132,7 @@ class PublishedAViT(Surrogate):
     Raises:
         InputError: The table names a slot that there is none of.
 
-    Example:
+    Examples:
         >>> PublishedAViT.of_size("Ti", ["height"], slots=12).width
         192
     """

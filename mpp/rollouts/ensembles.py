@@ -105,7 +105,7 @@ def ensemble_mean(ds: xr.Dataset) -> xr.Dataset:
     Raises:
         InputError: It has no ``member`` dim.
 
-    Example:
+    Examples:
         >>> mpp.rollouts.ensemble_mean(xr.open_dataset("ensemble.nc"))  # doctest: +SKIP
     """
     return _reduced(ds, "mean", lambda field: field.mean("member", skipna=False, keep_attrs=True))

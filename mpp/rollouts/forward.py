@@ -84,7 +84,7 @@ def rollout(
             single frame without a time step, a time step that is not positive, a truth that ends
             too early, or an ``out`` that must not be written.
 
-    Example:
+    Examples:
         >>> future = mpp.rollout(model, ds.isel(time=slice(0, 8)), steps=20)  # doctest: +SKIP
     """
     models = [model] if isinstance(model, Surrogate) else list(model)

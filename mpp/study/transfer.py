@@ -68,7 +68,7 @@ def transfer(
         InputError: Too few runs, runs too short, a test run that is also trained on, or a folder
             that holds another study.
 
-    Example:
+    Examples:
         >>> from mpp.study.plan import Study
         >>> model = mpp.load("checkpoint")  # doctest: +SKIP
         >>> found = mpp.transfer(model, [ds], "study", Study(sizes=(1, 4)))  # doctest: +SKIP

@@ -66,7 +66,7 @@ def figures(
         InputError: The file is none of these, has no such run, a picture exists, or a film was
             asked for of something else than a rollout.
 
-    Example:
+    Examples:
         >>> mpp.figures("rollout.nc", "figures")  # doctest: +SKIP
     """
     folder = Path(out)

@@ -132,7 +132,7 @@ def write_page(
     Raises:
         InputError: The page exists, or a picture does not or is of another kind.
 
-    Example:
+    Examples:
         >>> blocks = ["Lower is better.", metrics.table(scores), Picture(path, "The last frame")]
         >>> write_page(Path("demo"), "Results", [Section("Scores", blocks)])  # doctest: +SKIP
     """

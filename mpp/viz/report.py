@@ -73,7 +73,7 @@ def report(
     Raises:
         InputError: No file, one that cannot be drawn, no such run, or a page that exists.
 
-    Example:
+    Examples:
         >>> report(["rollout.nc", "scores.nc"], "report.html")  # doctest: +SKIP
     """
     files = [sources] if isinstance(sources, str | Path | xr.Dataset) else list(sources)
