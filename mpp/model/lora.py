@@ -3,7 +3,9 @@ r"""Low-rank adapters: small changes of large frozen matrices, merged into them 
 .. math:: W = W_0 + B A, \qquad B \in \mathbb{R}^{m \times r},\; A \in \mathbb{R}^{r \times n}
 
 for the linear maps of attention and of the two-layer network in every block (LoRA, Hu et al. 2021,
-section 4.1). :math:`B` starts at zero, so that nothing changes before training; the gradient of
+section 4.1), and at both ends of the model for those that all fields share: the operators of near
+neighbours, whose kernels count as matrices of a row for each channel that comes out, and the maps
+between fine patches and tokens. :math:`B` starts at zero, so that nothing changes before training; the gradient of
 :math:`A` is therefore zero in the first step and moves from the second on. Rows of fields and
 numbers that are new to the model train as well; all others are frozen.
 
@@ -27,7 +29,7 @@ NUMBER_ROWS = ("direction", "offset", "head", "head_bias")
 
 
 class LowRank(nn.Module):
-    """A matrix with a product of two thin ones added.
+    """A matrix, or the kernel of a convolution, with a product of two thin matrices added.
 
     Args:
         rows: Rows of the matrix.
@@ -40,8 +42,8 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(torch.zeros(rows, rank))
         self.down = nn.Parameter(torch.randn(rank, columns) / columns**0.5)
 
-    def forward(self, matrix: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
-        return matrix + self.up @ self.down
+    def forward(self, matrix: Float[Tensor, "row *column"]) -> Float[Tensor, "row *column"]:
+        return matrix + (self.up @ self.down).view_as(matrix)
 
 
 class NewRows(nn.Module):
@@ -63,11 +65,15 @@ class NewRows(nn.Module):
         return table[len(self.old) :].clone()
 
 
-def matrices(model: AxialTransformer) -> Iterator[tuple[str, nn.Linear]]:
-    """The linear maps that adapters are for, by name: all those of the blocks."""
-    for name, module in model.blocks.named_modules(prefix="blocks"):
-        if isinstance(module, nn.Linear):
-            yield name, module
+Mapped = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+def matrices(model: AxialTransformer) -> Iterator[tuple[str, Mapped]]:
+    """The maps that adapters are for, by name: all of the blocks and of both ends."""
+    for part in ("blocks", "embed", "readout"):
+        for name, module in getattr(model, part).named_modules(prefix=part):
+            if isinstance(module, Mapped):
+                yield name, module
 
 
 def tables(model: AxialTransformer) -> Iterator[tuple[str, nn.Module, str]]:
@@ -96,9 +102,10 @@ def adapt(model: AxialTransformer, rank: int, fields: int, numbers: int) -> None
         if len(rows) > old:
             rows.requires_grad_(True)
             parametrize.register_parametrization(owner, table, NewRows(rows, old))
-    for _, linear in list(matrices(model)):
-        low = LowRank(linear.out_features, linear.in_features, rank).to(linear.weight)
-        parametrize.register_parametrization(linear, "weight", low)
+    for _, module in list(matrices(model)):
+        rows = module.weight.flatten(1)
+        low = LowRank(*rows.shape, rank).to(module.weight)
+        parametrize.register_parametrization(module, "weight", low)
 
 
 def merge(model: nn.Module) -> None:
@@ -112,8 +119,8 @@ def merge(model: nn.Module) -> None:
 def adapters(model: AxialTransformer) -> dict[str, Tensor]:
     """What was trained of an adapted model: both factors by matrix, and new rows by table."""
     found = {}
-    for name, linear in matrices(model):
-        low: LowRank = linear.parametrizations.weight[0]  # type: ignore[union-attr, assignment]
+    for name, module in matrices(model):
+        low: LowRank = module.parametrizations.weight[0]  # type: ignore[union-attr, assignment]
         found |= {f"{name}.up": low.up.detach(), f"{name}.down": low.down.detach()}
     for name, owner, table in tables(model):
         if parametrize.is_parametrized(owner, table):

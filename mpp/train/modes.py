@@ -6,12 +6,12 @@ from mpp.errors import InputError
 
 Mode = Literal["full", "head", "lora", "gradual"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-RATES: dict[Mode, float] = {"full": 5e-3, "head": 5e-3, "lora": 1e-2, "gradual": 5e-3}
+RATES: dict[Mode, float] = {"full": 5e-3, "head": 5e-3, "lora": 1.5e-2, "gradual": 5e-3}
 """Level of the learning rate of each mode where none is given."""
 UNROLL_SHARE = 0.5
 """Share of the budget, at its end, in which every other batch is rolled out."""
-RANK = 4
-"""Rank of the adapters where none is given; they are 2.4 % of the parameters of mpp-mini."""
+RANK = 5
+"""Rank of the adapters where none is given; they are 3.8 % of the parameters of mpp-mini."""
 HEAD_SHARE = 0.3
 """Share of the budget in which `gradual` trains the head alone, where none is given."""
 STEPS = 500

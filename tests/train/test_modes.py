@@ -68,10 +68,9 @@ def expected(mode: str, name: str):
             return NEW if fields else NEW[1:]
         return OF_DATA if fields else OF_DATA[1:]
     head = name.startswith(("embed.", "readout.", "boundary."))
-    block = (
-        name.startswith("blocks.") and name.rsplit(".", 1)[-1] == "weight" and "norm" not in name
-    )
-    return {"full": True, "head": head, "gradual": head, "lora": block}[mode]
+    inside = name.startswith(("blocks.", "embed.", "readout."))
+    mapped = inside and name.endswith(".weight") and "norm" not in name
+    return {"full": True, "head": head, "gradual": head, "lora": mapped}[mode]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -124,12 +123,12 @@ def test_merged_adapters_compute_the_same_under_the_usual_names(make_model, data
     assert type(model) is kind
 
 
-def test_every_matrix_of_a_block_has_an_adapter_and_every_row_by_name_a_table(make_model):
+def test_every_matrix_and_kernel_has_an_adapter_and_every_row_by_name_a_table(make_model):
     model = make_model(NAMES)
     adapted = {f"{name}.weight" for name, _ in matrices(model)}
     large = {
         name for name, value in model.named_parameters()
-        if name.startswith("blocks.") and value.ndim == 2 and min(value.shape) > 8
+        if value.ndim >= 2 and name.endswith(".weight") and not name.startswith("numbers.")
     }  # fmt: skip
     assert adapted == large
     grown = copy.deepcopy(model)
