@@ -38,7 +38,7 @@ def pretrain(
     accumulate: int = 1,
     validate_every: int = 200,
     resume: bool = False,
-    rollouts: float = 0.2,
+    rollouts: float = 0.5,
     checkpointing: bool = False,
     compiled: bool = False,
     loss: Loss = change_loss,
