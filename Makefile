@@ -21,11 +21,11 @@ unit: $(VENV)/dev
 docs: $(VENV)/dev
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
-# Every notebook at full size, as pages with their pictures, into runs/notebooks/.
+# Every notebook at full size, two at a time, as pages with their pictures, into runs/notebooks/.
 notebooks: $(VENV)/dev
-	mkdir -p runs/notebooks && cp notebooks/*.ipynb runs/notebooks/
-	cd runs/notebooks && PATH=$(CURDIR)/$(VENV)/bin:$$PATH OMP_NUM_THREADS=1 \
-		jupyter nbconvert --to html --execute *.ipynb
+	mkdir -p runs/notebooks && cp notebooks/*.ipynb runs/notebooks/ && ln -sfn ../datasets runs/datasets
+	cd runs/notebooks && ls *.ipynb | PATH=$(CURDIR)/$(VENV)/bin:$$PATH OMP_NUM_THREADS=1 \
+		xargs -n 1 -P 2 jupyter nbconvert --to html --execute
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
