@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import add_output, claim, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def parser() -> CommandParser:
         help="scores as PDEBench or The Well define them, to compare with published numbers",
     )
     add_output(options, "file for the scores, .nc; a .csv of the same name goes beside it")
+    add_mapping(options.add_argument_group("what is in the files"))
     return options
 
 
@@ -109,14 +111,13 @@ def run(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from mpp.cli.progress import progress
-    from mpp.data.open import open_dataset
     from mpp.evaluation import LINE, MEAN, evaluate
     from mpp.metrics import with_intervals
     from mpp.weights import load
 
     models = {name: load(path) for name, path in _names(args.checkpoint).items()}
-    sets = [open_dataset(path) for path in args.data]
-    training = [open_dataset(path) for path in args.climatology] if args.climatology else None
+    sets = [opened(path, args) for path in args.data]
+    training = [opened(path, args) for path in args.climatology] if args.climatology else None
     with progress("measure, then forecast", stays=False) as advance:
         scores = evaluate(
             models,

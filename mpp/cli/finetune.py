@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mpp.cli.going_on import begins, recorded
 from mpp.cli.outputs import add_output, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def parser() -> CommandParser:
     add_output(made, "folder for the tuned checkpoint, its scores, its picture and its state")
     add("--resume", action="store_true",
         help="go on with --out though it is finished, or with another budget")  # fmt: skip
+    add_mapping(made.add_argument_group("what is in the files"))
     add_what(made.add_argument_group("what trains"))
     add_how(made.add_argument_group("how long and how"))
     return made
@@ -89,12 +91,12 @@ def run(arguments: argparse.Namespace) -> None:
     anew = begins(out, arguments.overwrite, arguments.resume)
     from rich.console import Console
 
-    from mpp import load, open_dataset
+    from mpp import load
     from mpp.finetuning import finetune, hold_out
     from mpp.weights import save
 
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
-    model, ds = load(arguments.checkpoint), open_dataset(arguments.data)
+    model, ds = load(arguments.checkpoint), opened(arguments.data, arguments)
     options = settings(arguments)
     training, held_out = hold_out(model, ds, arguments.seed)
     with recorded(out, anew, arguments.resume, record(model, ds, options)):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import add_output, claim, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.source import add_mapping, opened
 
 if TYPE_CHECKING:
     import rich.table
@@ -29,6 +30,7 @@ def parser() -> CommandParser:
         "--history", type=int, help="frames of each run to use (default: the model's)"
     )
     add_output(made, "file to write, .nc")
+    add_mapping(made.add_argument_group("what is in the files"))
     return made
 
 
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from rich.console import Console
 
-    from mpp import infer, load, open_dataset
+    from mpp import infer, load
     from mpp.data.convert import write
     from mpp.errors import InputError
     from mpp.viz.estimates import estimates
@@ -45,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = claim(arguments.out, arguments.overwrite, (".nc",))
     picture = claim(out.with_suffix(".png"), arguments.overwrite, (".png",))
     model = load(arguments.checkpoint)
-    ds = open_dataset(arguments.data)
+    ds = opened(arguments.data, arguments)
     history = model.history if arguments.history is None else arguments.history
     if not 1 <= history <= ds.sizes["time"]:
         raise InputError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mpp.cli.outputs import ENDINGS, add_output, claim, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.source import add_mapping, opened
 
 SUMMARY = """\
 Step every run of a dataset forward from its first frames. Frames are written as
@@ -67,12 +68,13 @@ def parser() -> CommandParser:
     )
     made.add_argument("--seed", type=int, default=0, help="seed of the perturbations (default 0)")
     add_output(made, "file to write, .nc or .zarr")
+    add_mapping(made.add_argument_group("what is in the files"))
     return made
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from mpp import load, open_dataset, rollout
+    from mpp import load, rollout
     from mpp.cli.progress import progress
     from mpp.errors import InputError
     from mpp.rollouts import RolloutStopped
@@ -80,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     out: Path = claim(arguments.out, arguments.overwrite, ENDINGS)
     models = [load(checkpoint) for checkpoint in arguments.checkpoint]
-    ds = open_dataset(arguments.data)
+    ds = opened(arguments.data, arguments)
     history = arguments.history
     if history is None:
         history = max(model.history for model in models)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from mpp.data.mapping import Mapping
 
 
@@ -15,6 +17,11 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", nargs="+", metavar="PATH", help="files, a folder or a glob, all of one system"
     )
+    add_mapping(parser)
+
+
+def add_mapping(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the options that say what is in files."""
     parser.add_argument(
         "--mapping", type=Path, metavar="FILE.yaml", help="names and axes, as mpp doctor prints it"
     )
@@ -33,6 +40,17 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         help="boundary of an axis, or of all without AXIS=; 'low high' where its sides differ",
     )
     parser.add_argument("--system", metavar="NAME", help="name of the physical system")
+
+
+def opened(path: str | list[str], args: argparse.Namespace) -> "xr.Dataset":
+    """The data at a path, read as the options say.
+
+    Raises:
+        InputError: As `mpp.open_dataset` and `stated_mapping` do.
+    """
+    from mpp.data.open import open_dataset
+
+    return open_dataset(path, mapping=stated_mapping(args))
 
 
 def stated_mapping(args: argparse.Namespace) -> "Mapping":

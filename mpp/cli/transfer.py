@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def parser() -> CommandParser:
     add("--out", required=True, metavar="DIR", help="folder of the study, new or begun")
     add_settings(made)
     add("--workers", type=int, default=1, metavar="K", help="trainings at once (default 1)")
+    add_mapping(made.add_argument_group("what is in the files"))
     return made
 
 
@@ -117,7 +119,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from mpp import load, open_dataset, transfer
+    from mpp import load, transfer
     from mpp.cli.progress import progress
     from mpp.study.compare import NEGATIVE, compare, headlines, tuned_arms, verdict
     from mpp.viz.transfer_report import transfer_report
@@ -128,7 +130,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"{out} is a file; name a folder with --out")
     model = load(arguments.checkpoint)
     datasets, test = (
-        [open_dataset(p) for p in paths] for paths in (arguments.data, arguments.test)
+        [opened(p, arguments) for p in paths] for paths in (arguments.data, arguments.test)
     )
 
     def note(sentence: str) -> None:

@@ -5,9 +5,9 @@ r"""Low-rank adapters: small changes of large frozen matrices, merged into them 
 for the linear maps of attention and of the two-layer network in every block (LoRA, Hu et al. 2021,
 section 4.1), and at both ends of the model for those that all fields share: the operators of near
 neighbours, whose kernels count as matrices of a row for each channel that comes out, and the maps
-between fine patches and tokens. :math:`B` starts at zero, so that nothing changes before training; the gradient of
-:math:`A` is therefore zero in the first step and moves from the second on. Rows of fields and
-numbers that are new to the model train as well; all others are frozen.
+between fine patches and tokens. :math:`B` starts at zero, so that nothing changes before training;
+the gradient of :math:`A` is therefore zero in the first step and moves from the second on. Rows of
+fields and numbers that are new to the model train as well; all others are frozen.
 
 Both are parametrizations of torch: the model's code sees the whole matrix, and its names are its
 own again once `merge` has been called.
