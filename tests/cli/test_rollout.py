@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -195,13 +196,23 @@ def test_ctrl_c_and_a_scheduler_leave_the_frames_so_far(checkpoint, data, tmp_pa
     out = tmp_path / "out" / f"long.{ending}"
     words = ["--checkpoint", checkpoint, "--data", data, "--steps", 10**6, "--out", out]
     code = [sys.executable, "-m", "mpp", "rollout", *map(str, words)]
-    running = subprocess.Popen(code, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    running = subprocess.Popen(
+        code,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ},
+        # A shell's background jobs, and all that they start, are born deaf to it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not (out.parent.is_dir() and any(out.parent.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(3)
     running.send_signal(number)
-    _, error = running.communicate(timeout=120)
+    try:
+        _, error = running.communicate(timeout=120)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     made = xr.load_dataset(out)
