@@ -34,10 +34,8 @@ def runs(tmp_path, loaders):
 
 @pytest.fixture
 def loaders(monkeypatch):
-    """Stand-ins for reading checkpoints and data, which have tests of their own."""
+    """A stand-in for reading checkpoints, which has tests of its own."""
     monkeypatch.setitem(sys.modules, "mpp.weights", SimpleNamespace(load=lambda _: Steady(2)))
-    stand_in = SimpleNamespace(open_dataset=xr.open_dataset)
-    monkeypatch.setitem(sys.modules, "mpp.data.open", stand_in)
 
 
 def call(runs, out, *more: str) -> int:
