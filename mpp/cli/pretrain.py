@@ -42,7 +42,8 @@ def run(arguments: Any) -> None:
 
     options = parser().instantiate(arguments).as_dict()
     out: Path = claim(options.pop("out"), options.pop("overwrite") or options["resume"])
-    options.pop("config")
+    for name in ("config", "command"):
+        options.pop(name, None)
     if options["model"] is None:
         options.pop("model")
     datasets = [open_dataset(path) for path in options.pop("data")]

@@ -129,7 +129,8 @@ def test_it_is_scored_and_inspected_like_any_checkpoint(checkpoint, pdebench, tm
     file, out = pdebench("diffusion_reaction"), tmp_path / "scores.nc"
     words = ["--checkpoint", checkpoint, "--data", file, "--history", 4, "--steps", 2, "--out", out]
     assert main(["evaluate", *map(str, words)]) == 0
-    assert list(xr.load_dataset(out)["model"].values) == ["avit", "persistence"]
+    baselines = ["persistence", "linear extrapolation", "climatology"]
+    assert list(xr.load_dataset(out)["model"].values) == ["avit", *baselines]
     capsys.readouterr()
     assert main(["inspect", str(checkpoint)]) == 0
     shown = capsys.readouterr().out

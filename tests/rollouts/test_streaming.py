@@ -166,6 +166,15 @@ def test_an_interrupt_while_the_truth_is_copied_keeps_every_frame(
 
 
 def test_a_file_that_is_being_finished_is_not_interrupted():
+    # A shell's background jobs, and all that they start, are born deaf to the signal.
+    born = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _finish_a_file_undisturbed()
+    finally:
+        signal.signal(signal.SIGINT, born)
+
+
+def _finish_a_file_undisturbed():
     before = signal.getsignal(signal.SIGINT)
     with undisturbed():
         signal.raise_signal(signal.SIGINT)
