@@ -103,8 +103,8 @@ def adapt(model: AxialTransformer, rank: int, fields: int, numbers: int) -> None
             rows.requires_grad_(True)
             parametrize.register_parametrization(owner, table, NewRows(rows, old))
     for _, module in list(matrices(model)):
-        rows = module.weight.flatten(1)
-        low = LowRank(*rows.shape, rank).to(module.weight)
+        rows, columns = module.weight.flatten(1).shape
+        low = LowRank(rows, columns, rank).to(module.weight)
         parametrize.register_parametrization(module, "weight", low)
 
 
