@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 SHOWN = ("nrmse", "vrmse")
 LEAD_STEPS = (1, 5, 20, 100)
-RESERVED = {"persistence", "linear extrapolation", "climatology"}
-"""Names of the baselines, which no model can have."""
 LATE = 20
 """Step at which all scores are shown together, or the last one before it."""
 PIPED_WIDTH = 160
@@ -173,8 +171,10 @@ def _names(checkpoints: Sequence[str]) -> dict[str, str]:
     """Short names of the checkpoints, or the paths as given where short names are not unique."""
     if len(set(checkpoints)) < len(checkpoints):
         raise InputError("--checkpoint names the same checkpoint twice; give each one once")
+    from mpp.evaluation import BASELINE, LINE, MEAN
+
     short = [Path(path).resolve().name for path in checkpoints]
-    unique = len(set(short)) == len(short) and not RESERVED & set(short)
+    unique = len(set(short)) == len(short) and not {BASELINE, LINE, MEAN} & set(short)
     return dict(zip(short if unique else checkpoints, checkpoints, strict=True))
 
 

@@ -175,7 +175,8 @@ def close(
     from mpp.cli.progress import progress
     from mpp.finetuning import untuned
     from mpp.metrics import table
-    from mpp.study.closing import LEAD_STEPS, USABLE, reaches, score, write
+    from mpp.metrics.valid import USABLE
+    from mpp.study.closing import LEAD_STEPS, reaches, score, write
     from mpp.viz.finetune import closing_figure
     from mpp.viz.style import save as save_figure
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from mpp.errors import InputError
 from mpp.metrics.expression import Expression
 from mpp.metrics.moments import Frames, Mask, Numbers, Weights, inside, space_mean
-from mpp.metrics.scores import Floor, difference
+from mpp.metrics.scores import Floor, difference, quotient
 
 Quantity = str | Expression | Callable[[Mapping[str, Tensor]], Tensor]
 """A quantity of every point, from the fields by name, each (sample, time, *space)."""
@@ -69,7 +69,7 @@ def drift(
     size = space_mean(inside(target, mask).abs(), mask, weights)
     if floor is not None:
         size = torch.maximum(size, floor.to(size))
-    return torch.where(error == 0, 0.0, error / size)
+    return quotient(error, size, None)
 
 
 def total(

@@ -109,6 +109,10 @@ class Layout:
         values = np.array(full.values).reshape(-1, 1, 1, *self.reduced.values())
         return torch.from_numpy(values)
 
+    def inside(self, mask: xr.DataArray | None) -> Tensor | None:
+        """A mask as (everything that stays, everything that is reduced)."""
+        return None if mask is None else self.tensor(mask.astype(bool))[:, 0, 0]
+
     def array(self, values: Tensor, **more: xr.Variable) -> xr.DataArray:
         """Numbers (everything that stays, 1, 1, more dims) with their dims and coordinates."""
         sizes = [variable.size for variable in more.values()]
@@ -141,8 +145,7 @@ def _pair(
         ) from error
     prediction, target = xr.broadcast(prediction, target)
     layout = Layout.of(prediction, dims)
-    inside = None if mask is None else layout.tensor(mask.astype(bool))[:, 0, 0]
-    return layout, layout.tensor(prediction), layout.tensor(target), inside
+    return layout, layout.tensor(prediction), layout.tensor(target), layout.inside(mask)
 
 
 def _floor(floor: float | None) -> Tensor | None:
@@ -234,8 +237,7 @@ def power_spectrum(
         InputError: An uneven axis, or dims that are not there.
     """
     layout = Layout.of(field, dims)
-    inside = None if mask is None else layout.tensor(mask.astype(bool))[:, 0, 0]
-    found = spectrum.power_spectrum(layout.tensor(field), layout.axes, inside)
+    found = spectrum.power_spectrum(layout.tensor(field), layout.axes, layout.inside(mask))
     units = str(field.attrs.get("units", "1"))
     return layout.array(found.power, wavenumber=_wavenumber(found)).assign_attrs(
         units=units if units == "1" else f"({units})^2", width=found.width, nyquist=found.nyquist
@@ -362,9 +364,9 @@ def total(
         InputError: Dims that are not there.
     """
     layout = Layout.of(field, dims)
-    inside = None if mask is None else layout.tensor(mask.astype(bool))[:, 0, 0]
     weights, volume = grid.weights(layout.axes), grid.volume(layout.axes)
-    return layout.array(conserved.total(layout.tensor(field), volume, inside, weights))
+    found = conserved.total(layout.tensor(field), volume, layout.inside(mask), weights)
+    return layout.array(found)
 
 
 def divergence(ds: xr.Dataset, vector: str, mask: xr.DataArray | None = None) -> xr.DataArray:
@@ -382,9 +384,8 @@ def divergence(ds: xr.Dataset, vector: str, mask: xr.DataArray | None = None) ->
         )
     layout = Layout.of(ds[components[axes[0]]], axes)
     values = torch.cat([layout.tensor(ds[components[axis]]) for axis in axes], 2)
-    inside = None if mask is None else layout.tensor(mask.astype(bool))[:, 0, 0]
     weights = grid.weights(layout.axes)
-    return layout.array(sources.divergence(values, layout.axes, inside, weights))
+    return layout.array(sources.divergence(values, layout.axes, layout.inside(mask), weights))
 
 
 def _bands() -> xr.Variable:

@@ -122,58 +122,8 @@ class MemoryStore(Store):
         self.dataset = whole.isel({dim: slice(length) for dim, length in lengths.items()})
 
 
-class NetCDFStore(Store):
-    """A file whose dims grow as blocks are put.
-
-    Args:
-        entries: The variables.
-        sizes: Length of every dim.
-        path: Where to write.
-        shown: What to call it in errors.
-    """
-
-    def __init__(
-        self, entries: Mapping[str, Entry], sizes: Mapping[str, int], path: Path, shown: Path
-    ) -> None:
-        super().__init__(entries, sizes)
-        self.shown = shown
-        with writing(shown):
-            self.file = netCDF4.Dataset(path, "w")
-            for dim, length in sizes.items():
-                self.file.createDimension(dim, None if dim in GROWING else length)
-            for name, entry in entries.items():
-                self._create(name, entry)
-
-    def _create(self, name: str, entry: Entry) -> None:
-        made = self.file.createVariable(
-            name,
-            entry.stored,
-            entry.dims,
-            zlib=bool(entry.dims),
-            complevel=1,
-            shuffle=bool(entry.dims),
-            chunksizes=entry.chunks(self.sizes) or None,
-            fill_value=entry.fill if entry.fill is not None else False,
-            chunk_cache=BLOCK_BYTES,  # the default of 16 MiB a variable gains nothing here
-        )
-        made.setncatts(plain_attrs(entry.attrs))
-
-    def put(self, name: str, place: Place, values: np.ndarray) -> None:
-        with writing(self.shown):
-            self.file[name][place or ...] = values
-
-    def finish(self, lengths: Mapping[str, int], attrs: Mapping[str, Any]) -> None:
-        with writing(self.shown):
-            self.file.setncatts(plain_attrs(dict(attrs)))
-            self.close()
-
-    def close(self) -> None:
-        if self.file.isopen():
-            self.file.close()
-
-
-class ZarrStore(Store):
-    """A folder with a file for each block, cut to its length in the end.
+class FileStore(Store):
+    """A file or folder that blocks are put into as they come.
 
     Args:
         entries: The variables.
@@ -188,8 +138,63 @@ class ZarrStore(Store):
         super().__init__(entries, sizes)
         self.path, self.shown = path, shown
         with writing(shown):
-            self.group = zarr.create_group(path)
+            self._open()
             self.made = {name: self._create(name, entry) for name, entry in entries.items()}
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Begin the file."""
+
+    @abstractmethod
+    def _create(self, name: str, entry: Entry) -> Any:
+        """A variable of it that values can be assigned to by place."""
+
+    def put(self, name: str, place: Place, values: np.ndarray) -> None:
+        with writing(self.shown):
+            self.made[name][place or ...] = values
+
+    def close(self) -> None:
+        """Let go of the file, whatever state it is in."""
+
+
+class NetCDFStore(FileStore):
+    """A file whose dims grow as blocks are put."""
+
+    def _open(self) -> None:
+        self.file = netCDF4.Dataset(self.path, "w")
+        for dim, length in self.sizes.items():
+            self.file.createDimension(dim, None if dim in GROWING else length)
+
+    def _create(self, name: str, entry: Entry) -> netCDF4.Variable:
+        made = self.file.createVariable(
+            name,
+            entry.stored,
+            entry.dims,
+            zlib=bool(entry.dims),
+            complevel=1,
+            shuffle=bool(entry.dims),
+            chunksizes=entry.chunks(self.sizes) or None,
+            fill_value=entry.fill if entry.fill is not None else False,
+            chunk_cache=BLOCK_BYTES,  # the default of 16 MiB a variable gains nothing here
+        )
+        made.setncatts(plain_attrs(entry.attrs))
+        return made
+
+    def finish(self, lengths: Mapping[str, int], attrs: Mapping[str, Any]) -> None:
+        with writing(self.shown):
+            self.file.setncatts(plain_attrs(dict(attrs)))
+            self.close()
+
+    def close(self) -> None:
+        if self.file.isopen():
+            self.file.close()
+
+
+class ZarrStore(FileStore):
+    """A folder with a file for each block, cut to its length in the end."""
+
+    def _open(self) -> None:
+        self.group = zarr.create_group(self.path)
 
     def _create(self, name: str, entry: Entry) -> zarr.Array:
         return self.group.create_array(
@@ -201,10 +206,6 @@ class ZarrStore(Store):
             dimension_names=list(entry.dims),
             attributes=plain_attrs(entry.attrs),
         )
-
-    def put(self, name: str, place: Place, values: np.ndarray) -> None:
-        with writing(self.shown):
-            self.made[name][place or ...] = values
 
     def finish(self, lengths: Mapping[str, int], attrs: Mapping[str, Any]) -> None:
         final = {**self.sizes, **lengths}
@@ -229,10 +230,8 @@ def file_store(
         path: Where to write, a name that ends in ``.nc`` or ``.zarr``.
         shown: What to call it in errors.
     """
-    if path.suffix == ".zarr":
-        yield ZarrStore(entries, sizes, path, shown)
-        return
-    store = NetCDFStore(entries, sizes, path, shown)
+    kind = ZarrStore if path.suffix == ".zarr" else NetCDFStore
+    store = kind(entries, sizes, path, shown)
     try:
         yield store
     finally:

@@ -8,16 +8,15 @@ import numpy as np
 import xarray as xr
 
 from mpp import schema
-from mpp.evaluation import BASELINE, evaluate
+from mpp.evaluation import BASELINE, LINE, evaluate
 from mpp.files import written_beside
 from mpp.metrics.summary import Cell
+from mpp.metrics.valid import USABLE
 from mpp.model.surrogate import LinearExtrapolation, Surrogate
 
-TUNED, UNTUNED, LINE = "finetuned", "untuned", "linear extrapolation"
+TUNED, UNTUNED = "finetuned", "untuned"
 LEAD_STEPS = (1, 5, 10, 20)
 """Forecast steps that are shown, as far as the held-out frames go."""
-USABLE = 0.5
-"""A forecast is of use while its VRMSE is below this; at 1 it is no better than the mean."""
 WINDOWS = 4
 """Windows to score where there are fewer held-out runs than this, as far as the frames go."""
 

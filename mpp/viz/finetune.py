@@ -4,7 +4,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpp.study.closing import USABLE, reaches
+from mpp.metrics.valid import USABLE
+from mpp.study.closing import reaches
 from mpp.viz import labels
 from mpp.viz.curves import curves
 from mpp.viz.style import styled
