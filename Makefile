@@ -21,11 +21,13 @@ unit: $(VENV)/dev
 docs: $(VENV)/dev
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
-# Every notebook at full size, two at a time, as pages with their pictures, into runs/notebooks/.
+# Every notebook at full size, two at a time and each in a folder of its own, as pages with their
+# pictures, into runs/notebooks/. In reverse, since the last by name takes longest.
 notebooks: $(VENV)/dev
-	mkdir -p runs/notebooks && cp notebooks/*.ipynb runs/notebooks/ && ln -sfn ../datasets runs/datasets
-	cd runs/notebooks && ls *.ipynb | PATH=$(CURDIR)/$(VENV)/bin:$$PATH OMP_NUM_THREADS=1 \
-		xargs -n 1 -P 2 jupyter nbconvert --to html --execute
+	mkdir -p runs/notebooks && ln -sfn ../../datasets runs/notebooks/datasets
+	ls -r notebooks/*.ipynb | PATH=$(CURDIR)/$(VENV)/bin:$$PATH OMP_NUM_THREADS=1 xargs -n 1 -P 2 \
+		sh -c 'folder=runs/notebooks/$$(basename $$0 .ipynb) && mkdir -p $$folder \
+		&& cp $$0 $$folder && cd $$folder && jupyter nbconvert --to html --execute *.ipynb'
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
