@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mpp.errors import InputError
 from mpp.files import written_beside
 from mpp.metrics import Table
+from mpp.viz import labels
 from mpp.viz.style import styled
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -231,7 +232,8 @@ def _render_scores(table: Table) -> str:
         groups.append(rows)
     spread = " ± standard error" if table.runs > 1 else ""
     runs = f"{table.runs} run{'s' if table.runs > 1 else ''}"
-    caption = f"{table.score.upper()} of {table.system}: mean over {runs}{spread}; lower is better"
+    score = labels.score_label(table.score)
+    caption = f"{score} of {table.system}: mean over {runs}{spread}; lower is better"
     return _table(caption, head, groups)
 
 
