@@ -1,6 +1,7 @@
 """Lines that change in place: a cross-section, a time series, a spectrum."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from bokeh.events import Tap
@@ -19,7 +20,7 @@ from mpp.explorer.pictures import FONT, INK, SOFT, quiet
 from mpp.explorer.reading import Part
 from mpp.viz.style import LINE_COLOURS, Scale
 
-LOOKS: dict[str, dict[str, object]] = {
+LOOKS: dict[str, dict[str, Any]] = {
     "truth": {"line_color": INK},
     "prediction": {"line_color": LINE_COLOURS[1], "line_dash": [6, 3]},
     "data": {"line_color": LINE_COLOURS[0]},
@@ -70,8 +71,8 @@ class Chart:
                 name=name,
                 frame_width=size[0],
                 frame_height=size[1],
-                x_range=Range1d(0, 1),
-                y_range=Range1d(0, 1),
+                x_range=Range1d(start=0, end=1),
+                y_range=Range1d(start=0, end=1),
                 x_axis_type=kind,
                 y_axis_type=kind,
                 tools="pan,wheel_zoom,box_zoom,reset,save",
@@ -103,7 +104,7 @@ class Chart:
         for part in (self.marker, self.beyond, self.note):
             self.plot.add_layout(part)
         if tapped is not None:
-            self.plot.on_event(Tap, lambda event: tapped(event.x))
+            self.plot.on_event(Tap, lambda event: tapped(event.x))  # type: ignore[attr-defined]
 
     def show(
         self, across: np.ndarray, lines: Mapping[Part, np.ndarray], title: str, within: Scale | None

@@ -1,6 +1,7 @@
 """The page of an evaluation: a score against lead time, a plot a field, with the baselines."""
 
 from html import escape
+from typing import Any
 
 import holoviews as hv
 import hvplot.pandas  # noqa: F401  # gives data frames their plots
@@ -11,6 +12,7 @@ import xarray as xr
 from matplotlib.colors import to_hex
 
 from mpp import schema
+from mpp.explorer.pictures import quiet
 from mpp.explorer.rollout import CONTROL
 from mpp.viz import labels
 from mpp.viz.curves import LOG_FROM, Lines, line_style, lines, score_names, unit
@@ -118,7 +120,8 @@ class EvaluationPage:
             if len(table) <= 12:
                 parts.append(table.hvplot.scatter(y="middle", size=22, **look))
         unit_text = unit(self.scores, score, field)
-        return hv.Overlay(parts or [hv.Curve([])]).opts(
+        drawing: Any = hv.Overlay(parts or [hv.Curve([])])
+        return drawing.opts(
             frame_width=SIZE[0],
             frame_height=SIZE[1],
             title=text(name, 60),
@@ -127,11 +130,10 @@ class EvaluationPage:
             logy=bool(self.log.value),
             show_grid=True,
             show_legend=False,
-            fontsize={"title": 11, "labels": 10, "ticks": 9},
             padding=(0.02, 0.08),
+            hooks=[lambda plot, _: quiet(plot.state)],
             active_tools=[],
             toolbar="right",
-            autohide_toolbar=True,
         )
 
     def _legend(self) -> str:

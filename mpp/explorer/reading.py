@@ -126,8 +126,8 @@ def frame(ds: xr.Dataset, view: View) -> Frame:
     }
     score = None
     if "truth" in shown:
-        pair = (shown[part].expand_dims("time") for part in ("prediction", "truth"))
-        score = frame_scores(*pair, inside.expand_dims("time"))[0]
+        made, true = (shown[part].expand_dims("time") for part in ("prediction", "truth"))
+        score = frame_scores(made, true, inside.expand_dims("time"))[0]
     return Frame({p: v.where(inside) for p, v in shown.items()}, missing, score)
 
 

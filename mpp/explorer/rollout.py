@@ -20,9 +20,9 @@ from mpp.viz.spectra import density_unit
 from mpp.viz.strips import score_text
 from mpp.viz.style import Scale
 
-SIDE, BESIDE, LOWEST, TALLEST = 225, 800, 90, 460
+SIDE, BESIDE, LOWEST, TALLEST = 245, 800, 90, 460
 """Screen pixels: width of a picture beside two others and of one alone; bounds of its height."""
-DIAGRAM, CHART = 140, (225, 180)
+DIAGRAM, CHART = 140, (245, 185)
 CONTROL = 235
 """Width of what can be chosen with."""
 STEP = 150
@@ -141,8 +141,10 @@ class RolloutPage:
             text(lead_label(self.ds), 60) if in_time else reading.axis_text(self.ds, cut.horizontal)
         )
         up = reading.axis_text(self.ds, cut.vertical)
+        below = "truth" if stacked else None  # has the bar of the prediction under it
         self.pictures = {
-            part: Picture(part, (width, height), across, up, self._tapped) for part in self.parts
+            part: Picture(part, (width, height), across, up, self._tapped, part != below)
+            for part in self.parts
         }
         first, *others = self.pictures.values()
         for other in others:
@@ -250,9 +252,12 @@ class RolloutPage:
         return self.scales[key]
 
     def _title(self, part: Part) -> str:
-        words = [part]
+        words, view = [part], self.view
+        if len(self.axes) == 3 and part != "error":
+            where = reading.place_text(self.ds, view.normal, view.point[view.normal])
+            words.append(f"{text(view.normal)} = {where}")
         if part == "error" and self.found.score is not None:
-            words.append(score_text(self.found.score))
+            words.append(score_text(self.found.score) + (" in 3-D" if len(self.axes) == 3 else ""))
             if len(self.axes) == 1:
                 words.append(f"at {reading.lead_text(self.ds, self.view.frame)}")
         if part != "error" and self.found.missing[part]:

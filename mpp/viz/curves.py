@@ -72,7 +72,8 @@ def lines(scores: xr.Dataset, score: str) -> Lines:
     found = (bounds.sel(bound="low").values, of_runs.mean(-1), bounds.sel(bound="high").values)
     level = f"{100 * float(scores.attrs['interval_level']):g} %"
     words = f"mean of {of_runs.shape[-1]} runs, band: {level} bootstrap interval of the mean"
-    return Lines(*(np.where(np.isfinite(part), part, np.inf) for part in found), words)
+    low, middle, high = (np.where(np.isfinite(part), part, np.inf) for part in found)
+    return Lines(low, middle, high, words)
 
 
 @styled

@@ -1,7 +1,5 @@
 """Laws of the report in a browser: the slider, the choices and the keys change the pictures."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -12,30 +10,7 @@ from mpp.viz.strips import strips
 
 pytestmark = pytest.mark.slow
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 EVIL = "</script><script>document.title = 'caught'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium with its driver, as Debian packs them."""
-    selenium = pytest.importorskip("selenium", reason="selenium is not installed")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("no browser: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    assert selenium.__version__
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, "--window-size=1250,1400"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(driver))
-    yield found
-    found.quit()
 
 
 class Page:
