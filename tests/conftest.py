@@ -1,7 +1,13 @@
 """What tests of several folders share."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,12 +105,12 @@ def make_scores(models=("tuned", "persistence"), fields=("height", "velocity_x")
     return xr.Dataset(data, coords, {"system": "shallow_water"})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rollout():
     return make_rollout
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scores():
     return make_scores
 
@@ -129,3 +135,26 @@ def browser():
     found = webdriver.Chrome(options=options, service=Service(driver))
     yield found
     found.quit()
+
+
+@contextmanager
+def make_view(words: Sequence[str | Path], folder: Path, end: int = signal.SIGTERM):
+    """Run ``mpp view``, warnings as errors, give its address, end it, and see that all was well."""
+    command = [sys.executable, "-W", "error", "-m", "mpp", "view", *map(str, words)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, **pipes) as process:
+        line = process.stdout.readline()
+        if not line:
+            pytest.fail(process.stderr.read())
+        try:
+            yield line.split()[0]
+            process.send_signal(end)
+            told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, *told) == (0, "", "")
+
+
+@pytest.fixture(scope="session")
+def viewing():
+    return make_view

@@ -53,6 +53,7 @@ class RolloutPage:
         self._make_widgets()
         self.pictures: dict[Part, Picture] = {}
         self.body = pn.Column(margin=0)
+        self.trouble = pn.pane.HTML("", visible=False, width=BESIDE)
         self.side = pn.Column(*self._sidebar(name), width=CONTROL + 20, margin=(0, 5, 0, 0))
         self._arrange()
         self._draw(self.view, View.first(ds), everything=True)
@@ -155,6 +156,7 @@ class RolloutPage:
         row = pn.Column if stacked else pn.Row
         charts = (self.section, self.series, self.spectrum)
         self.body[:] = [
+            self.trouble,
             row(*(pn.pane.Bokeh(picture.plot, margin=0) for picture in self.pictures.values())),
             pn.Row(
                 *(pn.pane.Bokeh(chart.plot, margin=0) for chart in charts), margin=(18, 0, 0, 0)
@@ -187,10 +189,21 @@ class RolloutPage:
         finally:
             self.busy = False
         turned = before.normal != view.normal
-        with pn.io.hold():
-            if turned:
-                self._arrange()
-            self._draw(view, before, everything=turned)
+        try:
+            with pn.io.hold():
+                if turned:
+                    self._arrange()
+                self._draw(view, before, everything=turned)
+        except (OSError, RuntimeError) as error:  # the file is gone, or cut
+            self.view = before  # all that differs from what is shown is drawn next time
+            self._tell(str(error))
+        else:
+            self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        """Say above the pictures why they are not what was chosen."""
+        self.trouble.object = f'<p class="trouble">{escape(trouble)}</p>' if trouble else ""
+        self.trouble.visible = bool(trouble)
 
     def _tapped(self, across: float, up: float) -> None:
         self.show(reading.moved(self.ds, self.view, across, up))

@@ -3,7 +3,6 @@
 import holoviews as hv
 import numpy as np
 import pytest
-import xarray as xr
 
 from mpp.explorer.app import Application
 from mpp.explorer.evaluation import EvaluationPage, curve, spans
@@ -16,6 +15,10 @@ from mpp.viz.style import MASKED_COLOUR
 
 def pixels(page, part):
     return page.pictures[part].data.data["image"][0]
+
+
+def lead(ds, frame):
+    return float(ds["time"][frame]) - ds.attrs["history_end"]
 
 
 def of(ds, name, **place):
@@ -59,7 +62,7 @@ def test_a_tap_moves_the_cross_the_sliders_and_the_lines(rollout):
     np.testing.assert_array_equal(section, ds["tracer"].isel(sample=0, time=0, x=1))
     assert [line.visible for line in picture.lines["height"]] == [True, True]
     assert [line.visible for line in picture.lines["width"]] == [False, False]
-    page._tapped_time(float(ds["time"][2]) - ds.attrs["history_end"])
+    page._tapped_time(lead(ds, 2))
     assert page.lead.value == 2
 
 
@@ -147,6 +150,10 @@ def test_a_palette_is_the_map():
     )
 
 
+def parts(plot, kind):
+    return [part for part in plot if type(part) is kind]
+
+
 def test_an_evaluation_shows_the_intervals_of_the_file(scores):
     ds = with_intervals(scores(("tuned", "persistence")))
     drawn = lines(ds, "vrmse")
@@ -160,10 +167,11 @@ def test_an_evaluation_shows_the_intervals_of_the_file(scores):
     assert "persistence" in title.object
     assert len(grid) == 2
     plot = grid[0].object
-    assert len(plot.get(hv.Area)) == len(plot.get(hv.Curve)) == 2
-    np.testing.assert_array_equal(plot.get(hv.Curve)[1].dimension_values("middle"), table["middle"])
+    assert [len(parts(plot, kind)) for kind in (hv.Area, hv.Curve, hv.Scatter)] == [2, 2, 2]
+    shown = parts(plot, hv.Curve)[1].dimension_values("middle")
+    np.testing.assert_array_equal(shown, table["middle"])
     page.chosen.value = [0]
-    assert len(page.body[1][0].object.get(hv.Curve)) == 1
+    assert len(parts(page.body[1][0].object, hv.Curve)) == 1
     page.score.value = "rmse"
     assert page.body[0].object.startswith('<p class="title">RMSE')
 
@@ -187,7 +195,13 @@ def test_a_file_that_can_no_longer_be_read_is_told(rollout, monkeypatch):
     def broken(*_):
         raise OSError("<b>gone</b>")
 
-    app = Application({"a.nc": rollout(shape=(8, 6)), "b.nc": xr.Dataset()})
-    monkeypatch.setattr("mpp.explorer.app.RolloutPage", broken)
+    app = Application({name: rollout(shape=(8, 6)) for name in ("a.nc", "b.nc")})
+    page = app.page
+    monkeypatch.setattr("mpp.explorer.reading.frame", broken)
+    page.lead.value = 2
+    assert page.trouble.object == '<p class="trouble">&lt;b&gt;gone&lt;/b&gt;</p>'
     app.file.value = "b.nc"
     assert "b.nc: &lt;b&gt;gone&lt;/b&gt;" in app.body[0].object
+    monkeypatch.undo()
+    app.file.value = "a.nc"
+    assert isinstance(app.page, RolloutPage)
