@@ -58,7 +58,7 @@ class Page:
     def until(self, holds):
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.browser, 60, poll_frequency=0.1).until(lambda _: holds())
+        return WebDriverWait(self.browser, 120, poll_frequency=0.2).until(lambda _: holds())
 
     def deep(self, selector):
         """Elements, also inside the shadow trees that widgets are made of."""

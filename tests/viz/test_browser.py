@@ -132,3 +132,34 @@ def test_names_from_data_run_nothing(tmp_path, rollout, browser):
     page.until("0,0,1")
     assert browser.title != "caught"
     assert page.find("select.field option").text == EVIL
+
+
+def test_in_print_controls_are_gone_and_nothing_is_cut(tmp_path, rollout, scores, browser):
+    page = Page(browser, report([rollout(shape=(8, 6), frames=24), scores()], tmp_path / "r.html"))
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    # A4 between its margins: 180 mm at 96 pixels an inch.
+    paper = {"width": 680, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
+    try:
+        for name in (".play", ".slide", ".under"):
+            assert not page.find(f".player {name}").is_displayed(), name
+        tops = {page.find(f".strip.{s}").rect["y"] for s in ("truth", "prediction", "error")}
+        assert len(tops) == 1
+        style = "return getComputedStyle(arguments[0])[arguments[1]]"
+        for name, key in (
+            ("figure", "breakInside"),
+            (".strip", "breakInside"),
+            ("h2", "breakAfter"),
+        ):
+            assert browser.execute_script(style, page.find(name), key) == "avoid"
+        assert (
+            browser.execute_script(style, page.find("body"), "backgroundColor")
+            == "rgb(255, 255, 255)"
+        )
+        for part in browser.find_elements("css selector", "table, img, canvas, svg"):
+            assert part.rect["x"] + part.rect["width"] <= 680
+            assert part.rect["height"] <= 22 / 2.54 * 96 + 1 or part.tag_name == "table"
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
