@@ -138,8 +138,15 @@ def browser():
 
 
 @contextmanager
-def make_view(words: Sequence[str | Path], folder: Path, end: int = signal.SIGTERM):
-    """Run ``mpp view``, warnings as errors, give its address, end it, and see that all was well."""
+def make_view(words: Sequence[object], folder: Path, end: int = signal.SIGTERM, told: str = ""):
+    """Run ``mpp view``, warnings as errors, give its address, end it, and see that all was well.
+
+    Args:
+        words: What follows ``mpp view``.
+        folder: Where to run.
+        end: The signal that ends it.
+        told: What stands on stderr in the end; by default nothing.
+    """
     command = [sys.executable, "-W", "error", "-m", "mpp", "view", *map(str, words)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=folder, **pipes) as process:
@@ -149,10 +156,11 @@ def make_view(words: Sequence[str | Path], folder: Path, end: int = signal.SIGTE
         try:
             yield line.split()[0]
             process.send_signal(end)
-            told = process.communicate(timeout=60)
+            out, error = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert (process.returncode, *told) == (0, "", "")
+    assert (process.returncode, out) == (0, "")
+    assert told in error if told else error == ""
 
 
 @pytest.fixture(scope="session")

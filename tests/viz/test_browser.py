@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from mpp.viz.page import Section, save_page
+from mpp.viz.page import Grid, Picture, Section, save_page
 from mpp.viz.player import player
 from mpp.viz.report import report
 from mpp.viz.strips import strips
@@ -134,8 +135,12 @@ def test_names_from_data_run_nothing(tmp_path, rollout, browser):
     assert page.find("select.field option").text == EVIL
 
 
-def test_in_print_controls_are_gone_and_nothing_is_cut(tmp_path, rollout, scores, browser):
-    page = Page(browser, report([rollout(shape=(8, 6), frames=24), scores()], tmp_path / "r.html"))
+def test_in_print_controls_are_gone_and_nothing_is_cut(tmp_path, rollout, browser):
+    picture = Figure(figsize=(12, 15))
+    picture.subplots()
+    table = Grid(["field"] * 7, [["0.0420 ± 0.0025"] * 7] * 3)
+    blocks = [player(rollout(shape=(8, 6), frames=4)), table, Picture(picture, "tall")]
+    page = Page(browser, save_page(tmp_path / "r.html", "t", [Section("s", blocks)]))
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
     # A4 between its margins: 180 mm at 96 pixels an inch.
     paper = {"width": 680, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
