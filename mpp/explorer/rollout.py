@@ -20,9 +20,9 @@ from mpp.viz.spectra import density_unit
 from mpp.viz.strips import score_text
 from mpp.viz.style import Scale
 
-SIDE, BESIDE, LOWEST, TALLEST = 245, 800, 90, 460
+SIDE, BESIDE, LOWEST, TALLEST = 235, 800, 90, 460
 """Screen pixels: width of a picture beside two others and of one alone; bounds of its height."""
-DIAGRAM, CHART = 140, (245, 185)
+DIAGRAM, CHART = 140, (235, 180)
 CONTROL = 235
 """Width of what can be chosen with."""
 STEP = 150
