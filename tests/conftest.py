@@ -1,11 +1,25 @@
 """What tests of several folders share."""
 
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from mpp import schema
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+"""Of Chromium; no name leads anywhere, so that a page which needs the network fails."""
 SCORES = ("nrmse", "vrmse", "rmse", "mae")
 
 
@@ -59,3 +73,96 @@ def make_study(
 @pytest.fixture
 def study_result():
     return make_study
+
+
+def make_rollout(shape=(8, 6), frames=6, **options) -> xr.Dataset:
+    """A rollout that is one tenth too large everywhere, beside its truth; one frame of history."""
+    ds = schema.example(shape, frames=frames, **options)
+    truth = {f"truth_{n}": ds[n].assign_attrs(role="truth") for n in schema.names(ds)}
+    predicted = {n: (1.1 * ds[n]).assign_attrs(ds[n].attrs) for n in schema.names(ds)}
+    both = ds.assign({**predicted, **truth}).isel(time=slice(1, None))
+    return both.assign_attrs(history_end=float(ds["time"][0]))
+
+
+def make_scores(models=("tuned", "persistence"), fields=("height", "velocity_x"), samples=5):
+    """Errors that grow with lead time; the later a model in the list, the larger."""
+    lead = np.arange(1, 9)
+    size = np.arange(1, len(models) + 1)[:, None, None, None]
+    spread = np.linspace(0.8, 1.2, samples)
+    values = 0.01 * size * np.ones((1, len(fields), 1, 1)) * lead[:, None] * spread
+    dims = ("model", "field", "lead_time", "sample")
+    coords = {
+        "model": list(models),
+        "field": list(fields),
+        "units": ("field", ["m", "m s-1", "1", "Pa"][: len(fields)]),
+        "lead_time": ("lead_time", 0.5 * lead, {"units": "s"}),
+        "step": ("lead_time", lead),
+    }
+    data = {
+        "vrmse": (dims, values, {"units": "1"}),
+        "rmse": (dims, 3 * values, {"units": "unit of the field"}),
+    }
+    return xr.Dataset(data, coords, {"system": "shallow_water"})
+
+
+@pytest.fixture(scope="session")
+def rollout():
+    return make_rollout
+
+
+@pytest.fixture(scope="session")
+def scores():
+    return make_scores
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium with its driver, as Debian packs them."""
+    selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("no browser: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    assert selenium.__version__
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, "--window-size=1350,1400"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=Service(driver))
+    yield found
+    found.quit()
+
+
+@contextmanager
+def make_view(words: Sequence[object], folder: Path, end: int = signal.SIGTERM, told: str = ""):
+    """Run ``mpp view``, warnings as errors, give its address, end it, and see that all was well.
+
+    Args:
+        words: What follows ``mpp view``.
+        folder: Where to run.
+        end: The signal that ends it.
+        told: What stands on stderr in the end; by default nothing.
+    """
+    command = [sys.executable, "-W", "error", "-m", "mpp", "view", *map(str, words)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, **pipes) as process:
+        line = process.stdout.readline()
+        if not line:
+            pytest.fail(process.stderr.read())
+        try:
+            yield line.split()[0]
+            process.send_signal(end)
+            out, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (0, "")
+    assert told in error if told else error == ""
+
+
+@pytest.fixture(scope="session")
+def viewing():
+    return make_view

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import netCDF4
@@ -71,7 +72,7 @@ def convert(folder: Path) -> None:
     [p for p in PAGES if blocks(p, "sh") and p.stem not in ELSEWHERE],
     ids=lambda page: page.stem,
 )
-def test_every_command_of_a_page_runs(page, folder):
+def test_every_command_of_a_page_runs(page, folder, viewing):
     if page.stem in ("finetuning", "scores"):
         convert(folder)
     if page.stem == "scores":
@@ -80,6 +81,10 @@ def test_every_command_of_a_page_runs(page, folder):
     for line in filter(None, "\n".join(blocks(page, "sh")).splitlines()):
         words = shlex.split(line)
         assert words.pop(0) == "mpp"
+        if words[0] == "view":  # goes on until it is ended
+            with viewing([*words[1:], "--no-open"], folder) as address:
+                assert urllib.request.urlopen(address).status == 200
+            continue
         more = shlex.split(SMALLER.get(words[0], ""))
         command = [sys.executable, "-W", "error", "-m", "mpp", *words, *more]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,12 @@ def test_readme_commands_are_found():
     assert words >= {"doctor", "finetune", "pretrain", "import-weights"}
 
 
-def test_every_command_of_the_readme_works(workspace):
+def test_every_command_of_the_readme_works(workspace, viewing):
     for command in commands():
+        if command.startswith("view "):  # goes on until it is ended
+            with viewing([*shlex.split(command)[1:], "--no-open"], workspace) as address:
+                assert urllib.request.urlopen(address).status == 200
+            continue
         run(f"{command} {SMALLER.get(command.split()[0], '')}", workspace)
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "transfer": "finetuning against training from scratch, as a study",
     "figures": "pictures of a rollout or an evaluation file",
     "report": "a rollout that moves, with its scores and pictures, in one HTML file",
+    "view": "look through rollouts and evaluations in the browser",
     "infer": "what the numbers of the equation probably are, from frames alone",
     "inspect": "what a checkpoint is: fields, data, size, hash",
     "import-weights": "the authors' released MPP weights, any of the four sizes",

@@ -126,4 +126,5 @@ def _reduced(ds: xr.Dataset, what: str, reduce) -> xr.Dataset:  # noqa: ANN001  
     if "member" not in ds.dims:
         raise InputError("the rollout has no member dim; make one with members=..., --members")
     fields = {name: reduce(ds[name]) for name in schema.names(ds) if "member" in ds[name].dims}
-    return ds.assign(fields).drop_dims("member").assign(fields).assign_attrs(ensemble=what)
+    left = ds.assign(fields).drop_dims("member", errors="ignore")  # gone without a coordinate
+    return left.assign_attrs(ensemble=what)

@@ -1,14 +1,17 @@
 """Errors against lead time, with their spread over runs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mpp.errors import InputError
+from mpp.metrics.bootstrap import by_run
 from mpp.viz import labels
 from mpp.viz.style import BASELINE_COLOUR, LINE_COLOURS, styled
 
@@ -30,17 +33,27 @@ def score_names(ds: xr.Dataset) -> tuple[str, ...]:
     return tuple(str(name) for name, value in ds.data_vars.items() if set(value.dims) == set(DIMS))
 
 
-@styled
-def curves(scores: xr.Dataset, score: str) -> Figure:
-    """Draw a score against lead time, one panel a field, one line a model.
-
-    Lines are medians over the samples and bands reach from the lower to the upper quartile. A
-    forecast that is not finite counts as the worst; where the median itself is not finite the line
-    ends in a cross. Persistence is dashed and grey.
+@dataclass(frozen=True)
+class Lines:
+    """A score against lead time as it is drawn; infinite where forecasts are not finite.
 
     Args:
-        scores: An evaluation file.
-        score: Name of one of its scores.
+        low: Lower border of the band.
+        middle: The line.
+        high: Upper border of the band.
+        words: What line and band are.
+    """
+
+    low: Float[np.ndarray, "model field lead"]
+    middle: Float[np.ndarray, "model field lead"]
+    high: Float[np.ndarray, "model field lead"]
+    words: str
+
+
+def lines(scores: xr.Dataset, score: str) -> Lines:
+    """The mean over runs with its interval, where the file holds one, else median and quartiles.
+
+    `mpp.metrics.with_intervals` makes the intervals: of the mean, by resampling the runs.
 
     Raises:
         InputError: The dataset holds no such score.
@@ -49,25 +62,55 @@ def curves(scores: xr.Dataset, score: str) -> Figure:
         known = ", ".join(score_names(scores)) or "none"
         raise InputError(f"no score {score!r} over {', '.join(DIMS)}; the file has: {known}")
     values = scores[score].transpose(*DIMS)
+    if f"{score}_interval" not in scores:
+        low, middle, high = quartiles(values.values)
+        samples = scores.sizes["sample"]
+        words = f"median and quartiles of {samples} samples" if samples > 1 else "1 sample"
+        return Lines(low, middle, high, words)
+    bounds = scores[f"{score}_interval"].transpose(*DIMS[:3], "bound")
+    of_runs = by_run(scores.assign({score: values}), score)
+    found = (bounds.sel(bound="low").values, of_runs.mean(-1), bounds.sel(bound="high").values)
+    level = f"{100 * float(scores.attrs['interval_level']):g} %"
+    words = f"mean of {of_runs.shape[-1]} runs, band: {level} bootstrap interval of the mean"
+    low, middle, high = (np.where(np.isfinite(part), part, np.inf) for part in found)
+    return Lines(low, middle, high, words)
+
+
+@styled
+def curves(scores: xr.Dataset, score: str) -> Figure:
+    """Draw a score against lead time, one panel a field, one line a model.
+
+    Lines are means over the runs and bands the intervals of these means where the file holds such,
+    as `mpp evaluate` writes them; else lines are medians over the samples and bands reach from the
+    lower to the upper quartile. A forecast that is not finite counts as the worst; where the line
+    itself is not finite it ends in a cross. Persistence is dashed and grey.
+
+    Args:
+        scores: An evaluation file.
+        score: Name of one of its scores.
+
+    Raises:
+        InputError: The dataset holds no such score.
+    """
+    drawn = lines(scores, score)
+    values = scores[score].transpose(*DIMS)
     fields = [str(name) for name in values["field"].values]
     figure, panels = panel_grid(len(fields))
-    columns = _columns(len(fields))
+    columns, named = _columns(len(fields)), labels.score_label(score)
     for number, (axes, field) in enumerate(zip(panels, fields, strict=True)):
-        _draw_field(axes, values.sel(field=field))
+        _draw_field(axes, values.sel(field=field), drawn, number)
         axes.set_title(labels.plain(field))
-        if number % columns == 0 or _unit(scores, score, number) != "1":
-            axes.set_ylabel(labels.with_units(score.upper(), _unit(scores, score, number)))
+        if number % columns == 0 or unit(scores, score, number) != "1":
+            axes.set_ylabel(labels.with_units(named, unit(scores, score, number)))
         if number + columns >= len(fields):
             axes.set_xlabel(_lead_label(scores))
-    lines, names = panels[0].get_legend_handles_labels()
+    handles, names = panels[0].get_legend_handles_labels()
     wide = max(len(name) for name in names) > 16
     figure.legend(
-        lines, names, loc="outside lower center", frameon=False, ncols=columns if wide else 4
+        handles, names, loc="outside lower center", frameon=False, ncols=columns if wide else 4
     )
-    samples = scores.sizes["sample"]
-    spread = f"median and quartiles of {samples} samples" if samples > 1 else "1 sample"
-    between = "\n" if columns == 1 else " · "
-    figure.suptitle(f"{labels.system_name(scores)} · {score.upper()}{between}{spread}")
+    between = "\n" if columns < 3 else " · "
+    figure.suptitle(f"{labels.system_name(scores)} · {named}{between}{drawn.words}")
     return figure
 
 
@@ -110,19 +153,17 @@ def quartiles(values: np.ndarray) -> np.ndarray:
     return np.where(found > bound, np.inf, found)
 
 
-def _draw_field(axes: Axes, values: xr.DataArray) -> None:
+def _draw_field(axes: Axes, values: xr.DataArray, drawn: Lines, field: int) -> None:
     """The lines and bands of all models for one field."""
     lead = values["lead_time"].values
-    medians, tops = [], []
+    middles, tops = drawn.middle[:, field], drawn.high[:, field]
     for number, name in enumerate(str(model) for model in values["model"].values):
-        low, median, high = quartiles(values.isel(model=number).values)
-        medians.append(median)
-        tops.append(high)
+        low, middle, high = (part[number, field] for part in (drawn.low, drawn.middle, drawn.high))
         colour, dash, order = line_style(name, number)
         marker = "o" if lead.size <= 12 else None
-        shown = np.isfinite(median)
+        shown = np.isfinite(middle)
         axes.plot(
-            lead, np.where(shown, median, np.nan), color=colour, linestyle=dash, marker=marker,
+            lead, np.where(shown, middle, np.nan), color=colour, linestyle=dash, marker=marker,
             markersize=4, zorder=order, label=labels.plain(name, 40),
         )  # fmt: skip
         if values.sizes["sample"] > 1:
@@ -130,12 +171,12 @@ def _draw_field(axes: Axes, values: xr.DataArray) -> None:
             axes.fill_between(lead, low, top, color=colour, alpha=0.15, linewidth=0, zorder=1)
         if shown.any() and not shown.all():
             last = int(np.flatnonzero(shown)[-1])
-            axes.plot(lead[last], median[last], "x", color=colour, markersize=9, mew=2, zorder=5)
+            axes.plot(lead[last], middle[last], "x", color=colour, markersize=9, mew=2, zorder=5)
     if values.attrs.get("best") == "highest":
-        finite = np.stack(medians)[np.isfinite(medians)]
+        finite = middles[np.isfinite(middles)]
         axes.set_ylim(min(0.0, 1.1 * float(finite.min(initial=0))), 1.05)
     else:
-        set_scale(axes, np.stack(medians), np.stack(tops))
+        set_scale(axes, middles, tops)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -167,7 +208,8 @@ def set_scale(axes: Axes, lines: np.ndarray, tops: np.ndarray) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _unit(scores: xr.Dataset, score: str, field: int) -> str:
+def unit(scores: xr.Dataset, score: str, field: int) -> str:
+    """Unit of a score for one of the fields."""
     if str(scores[score].attrs.get("units", "1")) == "1" or "units" not in scores.coords:
         return "1"
     return str(scores["units"].values[field])

@@ -57,6 +57,13 @@ def field_label(field: Field) -> str:
     return f"{plain(field.name)} {symbol_text(field.symbol)}".strip()
 
 
+def score_label(score: str) -> str:
+    """``vrmse`` as VRMSE, ``band_nrmse_low`` as band NRMSE low, ``drift`` as it is."""
+    words = str(score).split("_")
+    shown = [word.upper() if re.fullmatch(r"\w?\w?mse|mae", word) else word for word in words]
+    return plain(" ".join(shown).replace("pearson", "Pearson correlation"), 60)
+
+
 def axis_label(ds: xr.Dataset, axis: str) -> str:
     """Name and unit of a coordinate."""
     return with_units(plain(axis), str(ds[axis].attrs.get("units", "1")))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mpp.errors import InputError
 from mpp.files import written_beside
 from mpp.metrics import Table
+from mpp.viz import labels
 from mpp.viz.style import styled
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -45,7 +46,18 @@ td:not(.best):not(.text)::after { content: " \\2605"; font-size: .8em; visibilit
 figure { margin: 1rem 0 1.8rem; }
 img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 figcaption { margin-top: .5rem; color: var(--soft); max-width: 60rem; }
-@media print { body { max-width: none; padding: 0; } figure, table { break-inside: avoid; } }
+@page { margin: 15mm; }
+@media print { :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --paper: #ffffff;
+  --line: #d8dee4; --band: #f4f6f8; --best: #0b6e4f; }
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  h1 { font-size: 16pt; }
+  h2 { font-size: 13pt; margin-top: 1.2rem; break-after: avoid; }
+  .wide { overflow: visible; }
+  table { font-size: 8pt; max-width: 100%; }
+  th, td { padding: .15rem .45rem; white-space: normal; }
+  td.text { overflow-wrap: anywhere; }
+  figure, caption, thead, tbody { break-inside: avoid; }
+  img { max-height: 22cm; width: auto; } }
 """
 
 
@@ -231,7 +243,8 @@ def _render_scores(table: Table) -> str:
         groups.append(rows)
     spread = " ± standard error" if table.runs > 1 else ""
     runs = f"{table.runs} run{'s' if table.runs > 1 else ''}"
-    caption = f"{table.score.upper()} of {table.system}: mean over {runs}{spread}; lower is better"
+    score = labels.score_label(table.score)
+    caption = f"{score} of {table.system}: mean over {runs}{spread}; lower is better"
     return _table(caption, head, groups)
 
 

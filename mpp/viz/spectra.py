@@ -16,7 +16,7 @@ from mpp.metrics import named
 from mpp.metrics.spectrum import BANDS, band_edges
 from mpp.viz import labels
 from mpp.viz.curves import label_bottom, panel_grid, quartiles, set_scale
-from mpp.viz.members import apart
+from mpp.viz.members import apart, is_ensemble
 from mpp.viz.panels import lead_label, lead_times, spread
 from mpp.viz.style import BASELINE_COLOUR, LINE_COLOURS, PREDICTION_LOOK, TRUTH_LOOK, styled
 
@@ -56,7 +56,7 @@ def spectra(ds: xr.Dataset, field: str, frames: Sequence[int] | None = None) -> 
     Raises:
         InputError: No such field, or axes without a common wavenumber.
     """
-    ds = apart(ds)
+    over, ds = _over(ds), apart(ds)
     _require(ds, field)
     frames = spread(ds.sizes["time"], TIMES) if frames is None else list(frames)
     ds = ds.isel(sample=spread(ds.sizes["sample"], RUNS))
@@ -72,7 +72,7 @@ def spectra(ds: xr.Dataset, field: str, frames: Sequence[int] | None = None) -> 
     names = ([f"truth_{field}"] if known else []) + [field]
     for column, frame in enumerate(frames):
         part = ds.isel(time=frame)
-        found = [_energy(part, name) for name in names]
+        found = [energy_spectrum(part, name) for name in names]
         upper: Axes = grid[0, column]
         for energy, look in zip(found, [TRUTH_LOOK, PREDICTION_LOOK][-len(names) :], strict=True):
             _band(upper, energy.wavenumber.values, energy.values, **look)
@@ -86,7 +86,7 @@ def spectra(ds: xr.Dataset, field: str, frames: Sequence[int] | None = None) -> 
     figure.legend(
         *grid[0, 0].get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2
     )
-    figure.suptitle(f"{labels.system_name(ds)} · spectrum of {labels.plain(field)} · {_over(ds)}")
+    figure.suptitle(f"{labels.system_name(ds)} · spectrum of {labels.plain(field)} · {over}")
     return figure
 
 
@@ -103,7 +103,7 @@ def bands(ds: xr.Dataset) -> Figure:
     Raises:
         InputError: No truth, or axes without a common wavenumber.
     """
-    ds = apart(ds)
+    over, ds = _over(ds), apart(ds)
     names = [name for name in schema.names(ds) if f"truth_{name}" in ds]
     if not names:
         raise InputError("the rollout holds no truth to compare with; give one with truth_FIELD")
@@ -121,7 +121,7 @@ def bands(ds: xr.Dataset) -> Figure:
         ncols=4 if len(panels) > 1 else 2,
     )  # fmt: skip
     figure.suptitle(
-        f"{labels.system_name(ds)} · error by wavenumber band" + _between(panels) + _over(ds)
+        f"{labels.system_name(ds)} · error by wavenumber band" + _between(panels) + over
     )
     return figure
 
@@ -143,7 +143,7 @@ def _mask(ds: xr.Dataset) -> xr.DataArray | None:
     return found
 
 
-def _energy(part: xr.Dataset, name: str) -> xr.DataArray:
+def energy_spectrum(part: xr.Dataset, name: str) -> xr.DataArray:
     """Energy per wavenumber of one frame over (sample, wavenumber), without the mean."""
     values = part[name].astype(np.float64)
     found = named.power_spectrum(values, mask=_mask(part)).transpose("sample", "wavenumber")
@@ -190,7 +190,7 @@ def _finish(grid: np.ndarray, energy: xr.DataArray, item: Field, ds: xr.Dataset)
         high = float(finite.max())
         grid[0, 0].set_ylim(max(float(finite.min()), RANGE * high) / 2, 3 * high)
     wave = str(energy.wavenumber.attrs["units"])
-    grid[0, 0].set_ylabel(f"energy per wavenumber\n{_density_unit(item.units, wave)}".rstrip())
+    grid[0, 0].set_ylabel(f"energy per wavenumber\n{density_unit(item.units, wave)}".rstrip())
     if len(grid) > 1:
         grid[1, 0].set_ylabel("prediction\n/ truth")
         low, high = grid[1, 0].get_ylim()
@@ -201,7 +201,7 @@ def _finish(grid: np.ndarray, energy: xr.DataArray, item: Field, ds: xr.Dataset)
         axes.set_xlabel(labels.with_units("wavenumber", wave))
 
 
-def _density_unit(units: str, wave: str) -> str:
+def density_unit(units: str, wave: str) -> str:
     """The unit of a field squared over that of a wavenumber; nothing where both have none."""
     if units == "1":
         return "" if wave == "rad" else f"1 / ({labels.units_text(wave)})"
@@ -237,8 +237,15 @@ def _wave_units(ds: xr.Dataset) -> str:
 
 
 def _over(ds: xr.Dataset) -> str:
-    runs = ds.sizes["sample"]
-    return f"median and quartiles of {runs} runs" if runs > 1 else "1 run"
+    """What the median is over, of a rollout as it was given."""
+    runs, members = ds.sizes["sample"], ds.sizes["member"] if is_ensemble(ds) else 1
+    if runs * members == 1:
+        return "1 run"
+    some = f"{RUNS} of the " if runs * members > RUNS else ""
+    what = f"{runs} runs" if runs > 1 else "1 run"
+    if members > 1:
+        what = f"{members} members of {'each of ' if runs > 1 else ''}{what}"
+    return f"median and quartiles of {some}{what}"
 
 
 def _between(panels: Sequence[Axes]) -> str:

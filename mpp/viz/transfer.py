@@ -64,7 +64,7 @@ def learning_curves(
             units = (
                 "1" if ds[score].attrs.get("units", "1") == "1" else str(ds["units"][row].item())
             )
-            axes.set_ylabel(labels.with_units(score.upper(), units))
+            axes.set_ylabel(labels.with_units(labels.score_label(score), units))
         if row == len(fields) - 1:
             axes.set_xlabel("training runs")
     handles = {
@@ -78,7 +78,7 @@ def learning_curves(
     seeds = ds.sizes["seed"]
     spread = f"mean and range of {seeds} seeds" if seeds > 1 else "one seed"
     between = "\n" if len(steps) < 2 else " · "
-    title = f"{labels.system_name(ds)} · {score.upper()}{between}{spread}"
+    title = f"{labels.system_name(ds)} · {labels.score_label(score)}{between}{spread}"
     figure.suptitle(f"{title}, {int(ds.attrs['max_steps'])} steps a training")
     return figure
 

@@ -135,6 +135,13 @@ def test_mean_and_spread_are_in_the_schema_with_the_truth_beside_them(network, t
     assert (mean.attrs["ensemble"], spread.attrs["ensemble"]) == ("mean", "spread")
 
 
+def test_members_need_no_coordinate(network):
+    made = rollout(network, example((8, 8)), 4, **ENSEMBLE)
+    bare = made.drop_vars("member")
+    for reduce in (ensemble_mean, ensemble_spread):
+        xr.testing.assert_identical(reduce(bare), reduce(made))
+
+
 def test_mean_and_spread_end_where_a_member_stops(network):
     made = rollout(network, example((8, 8)), 4, **ENSEMBLE)
     made["tracer"][1, 2, 3] = np.nan

@@ -1,41 +1,17 @@
 """Laws of the report in a browser: the slider, the choices and the keys change the pictures."""
 
-import shutil
-
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from mpp.viz.page import Section, save_page
+from mpp.viz.page import Grid, Picture, Section, save_page
 from mpp.viz.player import player
 from mpp.viz.report import report
 from mpp.viz.strips import strips
 
 pytestmark = pytest.mark.slow
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 EVIL = "</script><script>document.title = 'caught'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium with its driver, as Debian packs them."""
-    selenium = pytest.importorskip("selenium", reason="selenium is not installed")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("no browser: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    assert selenium.__version__
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, "--window-size=1250,1400"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(driver))
-    yield found
-    found.quit()
 
 
 class Page:
@@ -157,3 +133,38 @@ def test_names_from_data_run_nothing(tmp_path, rollout, browser):
     page.until("0,0,1")
     assert browser.title != "caught"
     assert page.find("select.field option").text == EVIL
+
+
+def test_in_print_controls_are_gone_and_nothing_is_cut(tmp_path, rollout, browser):
+    picture = Figure(figsize=(12, 15))
+    picture.subplots()
+    table = Grid(["field"] * 7, [["0.0420 ± 0.0025"] * 7] * 3)
+    blocks = [player(rollout(shape=(8, 6), frames=4)), table, Picture(picture, "tall")]
+    page = Page(browser, save_page(tmp_path / "r.html", "t", [Section("s", blocks)]))
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    # A4 between its margins: 180 mm at 96 pixels an inch.
+    paper = {"width": 680, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
+    try:
+        for name in (".play", ".slide", ".under"):
+            assert not page.find(f".player {name}").is_displayed(), name
+        tops = {page.find(f".strip.{s}").rect["y"] for s in ("truth", "prediction", "error")}
+        assert len(tops) == 1
+        style = "return getComputedStyle(arguments[0])[arguments[1]]"
+        for name, key in (
+            ("figure", "breakInside"),
+            (".strip", "breakInside"),
+            ("h2", "breakAfter"),
+        ):
+            assert browser.execute_script(style, page.find(name), key) == "avoid"
+        assert (
+            browser.execute_script(style, page.find("body"), "backgroundColor")
+            == "rgb(255, 255, 255)"
+        )
+        for part in browser.find_elements("css selector", "table, img, canvas, svg"):
+            assert part.rect["x"] + part.rect["width"] <= 680
+            assert part.rect["height"] <= 22 / 2.54 * 96 + 1 or part.tag_name == "table"
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

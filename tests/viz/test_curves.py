@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mpp.errors import InputError
+from mpp.metrics import with_intervals
 from mpp.viz.curves import curves, quartiles
 
 
@@ -23,6 +24,40 @@ def test_the_line_is_the_median_and_the_band_reaches_the_quartiles(scores):
     corners = axes.collections[0].get_paths()[0].vertices
     first = corners[corners[:, 0] == 0.5][:, 1]
     np.testing.assert_allclose([first.min(), first.max()], [0.009, 0.011])
+
+
+def test_intervals_of_the_file_are_the_bands_and_the_title_says_so(scores):
+    ds = with_intervals(scores())
+    figure = curves(ds, "vrmse")
+    axes = figure.axes[0]
+    # The mean over samples of 0.8, 0.9, 1, 1.1, 1.2 times 0.01 n is 0.01 n at step n.
+    np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), 0.01 * np.arange(1, 9))
+    for model, band in enumerate(axes.collections):
+        corners = band.get_paths()[0].vertices
+        for step in (0, 7):
+            at = corners[np.isclose(corners[:, 0], 0.5 * (step + 1))][:, 1]
+            low, high = ds["vrmse_interval"][model, 0, step].values
+            np.testing.assert_allclose([at.min(), at.max()], [low, high])
+            assert low < high
+    title = "shallow_water · VRMSE\nmean of 5 runs, band: 95 % bootstrap interval of the mean"
+    assert figure.get_suptitle() == title
+    assert curves(scores(), "vrmse").get_suptitle().endswith("median and quartiles of 5 samples")
+
+
+def test_a_mean_over_runs_with_one_that_diverged_ends_in_a_cross(scores):
+    ds = scores()
+    ds["vrmse"][0, 0, 4:, 0] = np.nan
+    axes = curves(with_intervals(ds), "vrmse").axes[0]
+    line, cross = axes.get_lines()[:2]
+    assert np.isfinite(line.get_ydata()).sum() == 4
+    assert (cross.get_marker(), cross.get_xdata()[0]) == ("x", 2.0)
+
+
+def test_names_that_are_no_abbreviation_are_in_small_letters(scores):
+    ds = scores().rename(rmse="drift_energy")
+    figure = curves(ds, "drift_energy")
+    assert "drift energy" in figure.get_suptitle()
+    assert figure.axes[0].get_ylabel() == "drift energy (m)"
 
 
 def test_persistence_is_dashed_and_grey_and_the_others_differ(scores):

@@ -39,3 +39,20 @@ def test_any_name_and_symbol_can_be_drawn(name):
 def test_a_good_symbol_is_set_as_mathematics():
     assert labels.field_label(known_field("velocity_x")) == "velocity_x $u_x$"
     assert labels.symbol_text(r"\nonsense") == ""
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"),
+    [
+        ("vrmse", "VRMSE"),
+        ("mae", "MAE"),
+        ("band_nrmse_low", "band NRMSE low"),
+        ("side_rmse_x_high", "side RMSE x high"),
+        ("max_error", "max error"),
+        ("pearson", "Pearson correlation"),
+        ("drift_energy", "drift energy"),
+        ("truth_divergence_velocity", "truth divergence velocity"),
+    ],
+)
+def test_only_what_is_an_abbreviation_is_in_capitals(score, shown):
+    assert labels.score_label(score) == shown

@@ -11,7 +11,7 @@ from mpp.viz.figures import kind, plan
 from mpp.viz.members import apart, is_ensemble, joined, reliability
 from mpp.viz.panels import panels
 from mpp.viz.player import player
-from mpp.viz.spectra import spectra
+from mpp.viz.spectra import bands, spectra
 from mpp.viz.totals import totals
 
 
@@ -68,7 +68,21 @@ def test_members_count_as_runs_where_a_mean_would_be_too_smooth(ensemble):
     assert ds.sizes["sample"] == 6
     assert np.allclose(ds["tracer"][2:4], ensemble["tracer"][:, 1])
     assert np.allclose(ds["truth_tracer"][2:4], ensemble["truth_tracer"])
-    assert "6 runs" in spectra(ensemble, "tracer", frames=[0]).get_suptitle()
+
+
+def test_the_title_tells_members_from_runs(ensemble):
+    def told(ds):
+        return [figure.get_suptitle() for figure in (spectra(ds, "tracer", frames=[0]), bands(ds))]
+
+    for title in told(ensemble):
+        assert title.endswith("median and quartiles of 3 members of each of 2 runs")
+    for title in told(ensemble.isel(sample=[0])):
+        assert title.endswith("median and quartiles of 3 members of 1 run")
+    many = xr.concat([ensemble] * 3, "sample", data_vars="all")
+    for title in told(many):
+        assert title.endswith("quartiles of 16 of the 3 members of each of 6 runs")
+    one = ensemble.isel(member=0, drop=True)
+    assert told(one)[0].endswith("median and quartiles of 2 runs")
 
 
 def test_totals_reach_from_the_least_member_to_the_largest(ensemble):

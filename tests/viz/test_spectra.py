@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from mpp.errors import InputError
-from mpp.viz.spectra import _density_unit, bands, has_spectrum, spectra
+from mpp.viz.spectra import bands, density_unit, has_spectrum, spectra
 
 
 def waves(counts=(3, 3, 3), amplitude=1.0, made=1.0, points=32, length=2.0) -> xr.Dataset:
@@ -83,4 +83,4 @@ def test_axes_need_a_common_wavenumber(rollout):
     ],
 )
 def test_the_unit_of_energy_per_wavenumber(units, wave, shown):
-    assert _density_unit(units, wave) == shown
+    assert density_unit(units, wave) == shown
