@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mpp.plan.plan import Plan, Training
+    from mpp.plan.plan import Growth, Plan, Training
     from mpp.plan.shape import Shape
 
 PARTS = {
@@ -37,7 +37,7 @@ def parser() -> CommandParser:
         "What a training will take: parameters, operations, memory and time, and how they grow. "
         "The model is a checkpoint's, to be finetuned, or one that a YAML file pretrains.",
         "mpp plan --checkpoint mpp-mini --grid 128 128 --fields 3\n"
-        "  mpp plan --config experiments/pretrain/ti.yaml --grid 256 256 --fields 4 --on h100",
+        "  mpp plan --config experiments/pretrain/ti.yaml --grid 256 256 --on h100 --growth",
     )
     model = made.add_mutually_exclusive_group(required=True)
     model.add_argument("--checkpoint", metavar="CKPT", help=CHECKPOINT)
@@ -59,6 +59,7 @@ def parser() -> CommandParser:
     made.add_argument(
         "--reached", type=float, metavar="SHARE", help="of the hardware's limits, 0 to 1"
     )
+    made.add_argument("--growth", action="store_true", help="also what doubling each thing does")
     made.add_argument("--json", action="store_true", help="print JSON instead of tables")
     add_mapping(made)
     return made
@@ -70,21 +71,32 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         InputError: Data that is not told or that the model cannot take, or a share outside 0 to 1.
     """
+    from dataclasses import asdict
+
     from rich.console import Console
 
     from mpp.cli.progress import progress
-    from mpp.plan.plan import plan
+    from mpp.plan.plan import growth, plan
 
     if args.reached is not None and not 0 < args.reached <= 1:
         raise InputError(f"--reached is {args.reached}; give a share above 0, 1 at most")
     training = _training(args)
     with progress("count", stays=False) as advance:
         found = plan(training, args.on, args.reached, advance)
+    doubled = growth(training) if args.growth else []
     if args.json:
-        told = {**found.to_dict(), "windows": [_window(shape) for shape in training.shapes]}
+        told = {
+            **found.to_dict(),
+            "windows": [_window(shape) for shape in training.shapes],
+            "growth": [asdict(row) for row in doubled],
+        }
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
-        render(found, training, Console(highlight=False))
+        console = Console(highlight=False)
+        render(found, training, console)
+        if doubled:
+            console.print()
+            console.print(_growth(doubled))
 
 
 def _training(args: argparse.Namespace) -> "Training":
@@ -197,8 +209,6 @@ def render(found: "Plan", training: "Training", console: "Console") -> None:
     for name, nbytes in found.memory.items():
         memory.add_row(name, size(nbytes))
     console.print(memory)
-    console.print()
-    console.print(_growth(found))
 
 
 def _parts(found: "Plan") -> "Table":
@@ -224,14 +234,14 @@ def _grouped(parts: Any) -> dict[str, float]:
     return found
 
 
-def _growth(found: "Plan") -> "Table":
+def _growth(found: "list[Growth]") -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold cyan", padding=(0, 2, 0, 0))
     table.add_column("twice as many")
     for title in ("parameters", "FLOP a step", "memory"):
         table.add_column(title, justify="right")
-    for row in found.growth:
+    for row in found:
         factors = (row.parameters, row.flops, row.memory)
         table.add_row(row.what, *(f"x {factor:.3g}" for factor in factors))
     return table

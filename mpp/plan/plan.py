@@ -107,7 +107,6 @@ class Plan:
         available: Bytes the hardware has; ``nan`` where that is not known.
         seconds_a_step: Time of an optimizer step.
         steps: Optimizer steps.
-        growth: What doubling one thing does.
     """
 
     model: str
@@ -120,7 +119,6 @@ class Plan:
     available: float
     seconds_a_step: float
     steps: int
-    growth: tuple[Growth, ...]
 
     @property
     def seconds(self) -> float:
@@ -191,7 +189,6 @@ def plan(
         available=machine.memory,
         seconds_a_step=seconds / share,
         steps=training.steps,
-        growth=growth(training),
     )
 
 
@@ -279,7 +276,7 @@ def _memory(training: Training, works: Sequence[Work]) -> dict[str, float]:
     }
 
 
-def growth(training: Training) -> tuple[Growth, ...]:
+def growth(training: Training) -> list[Growth]:
     """What doubling one thing does to a plain step of the first system."""
     first = replace(training, shapes=training.shapes[:1], rolled=0.0)
     shape = first.shapes[0]
@@ -307,7 +304,7 @@ def growth(training: Training) -> tuple[Growth, ...]:
                 sum(_memory(case, [work]).values()) / sum(_memory(first, [base]).values()),
             )
         )
-    return tuple(found)
+    return found
 
 
 def _changed(training: Training, arguments: dict[str, Any]) -> Make:
