@@ -77,7 +77,8 @@ def test_every_command_of_a_page_runs(page, folder):
     if page.stem == "scores":
         ds = mpp.open_dataset(folder / "runs.zarr")
         mpp.save(mpp.finetune(mpp.load("mpp-mini"), ds, max_steps=3), folder / "tuned")
-    for line in filter(None, "\n".join(blocks(page, "sh")).splitlines()):
+    lines = list(filter(None, "\n".join(blocks(page, "sh")).splitlines()))
+    for line in lines:
         words = shlex.split(line)
         assert words.pop(0) == "mpp"
         more = shlex.split(SMALLER.get(words[0], ""))
@@ -86,4 +87,5 @@ def test_every_command_of_a_page_runs(page, folder):
         # The doctor finds that nothing says what the sides are, and writes down its guess.
         expected = 2 if words[0] == "doctor" else 0
         assert done.returncode == expected, f"{line}\n{done.stdout}\n{done.stderr}"
-    assert (folder / "tuned" / "weights.safetensors").is_file()
+    if any("finetune" in line for line in lines):
+        assert (folder / "tuned" / "weights.safetensors").is_file()

@@ -197,11 +197,19 @@ def work_of(training: Training, shape: Shape) -> Work:
     plain, frames = _count(training, shape, _loss), _frames(training, shape)
     rolls = training.rolled and issubclass(type(_empty(training)), AxialTransformer)
     later = frames - 1 - frames // 2
+    if training.checkpointing:
+        plain = replace(plain, kept=plain.kept + _one_block(training, shape, plain))
     if not rolls or later < 1:
         return plain
     # Every step after the first is like the second.
     one, two = (_count(training, shape, _rolled_loss, frames // 2 + k) for k in (2, 3))
     return mixed(plain, extended(one, two, later), training.rolled)
+
+
+def _one_block(training: Training, shape: Shape, work: Work) -> int:
+    """Bytes of what a block that is computed anew keeps, beyond what is kept anyway."""
+    whole = _count(replace(training, checkpointing=False), shape, _loss)
+    return (whole.kept - work.kept) // len(_empty(training).blocks)  # type: ignore[arg-type]
 
 
 def _count(

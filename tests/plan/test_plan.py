@@ -7,7 +7,7 @@ from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.plan.count import Call, Work
 from mpp.plan.machine import CARDS, Machine, card, here
-from mpp.plan.plan import Plan, Training, growth, plan
+from mpp.plan.plan import Plan, Training, growth, plan, work_of
 from mpp.plan.shape import Shape
 
 SMALL = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8}
@@ -105,3 +105,16 @@ def test_hardware_and_grids_that_are_not_there_are_refused():
     with pytest.raises(InputError, match="batch_size is 0"):
         Training(small, (Shape.like((8,), 1, 10),), batch_size=0)
     assert all(1e9 < machine.flops < machine.half for machine in CARDS.values())
+
+
+def test_checkpointing_keeps_less_and_computes_blocks_twice():
+    def deep(names):
+        return AxialTransformer(names, **{**SMALL, "depth": 4})
+
+    shape = Shape.like((32, 32), 1, 20)
+    usual, thrifty = (
+        work_of(Training(deep, (shape,), rolled=0, checkpointing=checkpointing), shape)
+        for checkpointing in (False, True)
+    )
+    assert thrifty.kept < 0.7 * usual.kept
+    assert 1 < thrifty.total / usual.total < 4 / 3
