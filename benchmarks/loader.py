@@ -39,6 +39,8 @@ from mpp.data.convert import write
 GIVEN, BATCH = 8, 8
 WELL, PDEBENCH, ZARR = "The Well", "PDEBench", "Zarr"
 FILE, MEMORY, ITS_OWN, PLAIN, XARRAY = "mpp", "mpp, in memory", "WellDataset", "h5py", "xarray"
+SCALARS, VELOCITY = ["density", "pressure"], ["velocity_x", "velocity_y"]
+"""Names of the fields; `mpp` gives those of PDEBench in the order that their authors list them."""
 GROWN = """
 import sys
 from pathlib import Path
@@ -180,9 +182,8 @@ class Slices(Dataset[torch.Tensor]):
         return torch.from_numpy(np.stack([part[name].values for name in part.data_vars], 1))
 
 
-def slices(kind: str, engine: str) -> Callable[[Path], Dataset[Any]]:
+def slices(kind: str, engine: str, names: list[str]) -> Callable[[Path], Dataset[Any]]:
     """A file's fields through xarray."""
-    names = ["density", "pressure", "velocity_x", "velocity_y"]
 
     def open_slices(folder: Path) -> Slices:
         options: dict[str, Any] = {"chunks": None} if engine == "zarr" else {}
@@ -202,14 +203,14 @@ CONTENDERS: dict[str, dict[str, Callable[[Path], Dataset[Any]]]] = {
         MEMORY: windows(WELL, True),
         ITS_OWN: its_own,
         PLAIN: plain(WELL, "t0_fields/density", "t0_fields/pressure", "t1_fields/velocity"),
-        XARRAY: slices(WELL, "thewell"),
+        XARRAY: slices(WELL, "thewell", SCALARS + VELOCITY),
     },
     PDEBENCH: {
         FILE: windows(PDEBENCH, False),
-        PLAIN: plain(PDEBENCH, "density", "pressure", "Vx", "Vy"),
-        XARRAY: slices(PDEBENCH, "pdebench"),
+        PLAIN: plain(PDEBENCH, "Vx", "Vy", "density", "pressure"),
+        XARRAY: slices(PDEBENCH, "pdebench", VELOCITY + SCALARS),
     },
-    ZARR: {FILE: windows(ZARR, False), XARRAY: slices(ZARR, "zarr")},
+    ZARR: {FILE: windows(ZARR, False), XARRAY: slices(ZARR, "zarr", SCALARS + VELOCITY)},
 }
 
 
