@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 
 import mpp
+from mpp.cli.main import main
 from mpp.model.avit import PublishedAViT
 from mpp.model.released import RELEASED_COUNT, RELEASED_SLOTS, released_name
 
@@ -34,12 +35,11 @@ SMALLER = {
 pytestmark = pytest.mark.slow
 
 
-def run(command: str, folder: Path) -> str:
-    """Run ``mpp`` in a process of its own, warnings as errors, and give back what it printed."""
+def run_apart(command: str, folder: Path) -> None:
+    """Run ``mpp`` in a process of its own, warnings as errors."""
     words = [sys.executable, "-W", "error", "-m", "mpp", *shlex.split(command)]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def workspace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
     for part in ("datasets", "experiments"):
         shutil.copytree(ROOT / part, folder / part)
-    run(DEMO, folder)
+    run_apart(DEMO, folder)
     released_weights(folder / "MPP_AViT_Ti")
     pdebench_file(folder / "2D_diff-react_NA_NA.h5")
     return folder
@@ -103,13 +103,15 @@ def test_readme_commands_are_found():
     assert words >= {"doctor", "finetune", "pretrain", "import-weights"}
 
 
-def test_every_command_of_the_readme_works(workspace, viewing):
+def test_every_command_of_the_readme_works(workspace, viewing, monkeypatch):
+    monkeypatch.chdir(workspace)
     for command in commands():
-        if command.startswith("view "):  # goes on until it is ended
-            with viewing([*shlex.split(command)[1:], "--no-open"], workspace) as address:
+        words = shlex.split(f"{command} {SMALLER.get(command.split()[0], '')}")
+        if words[0] == "view":  # goes on until it is ended
+            with viewing([*words[1:], "--no-open"], workspace) as address:
                 assert urllib.request.urlopen(address).status == 200
             continue
-        run(f"{command} {SMALLER.get(command.split()[0], '')}", workspace)
+        assert main(words) == 0, command
 
 
 def channel_file(path: Path) -> None:

@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "the main job, end to end, on two cores",
     "generate": "run solvers: datasets/NAME or a whole suite into canonical files",
     "doctor": "what is in these files, and will they train",
+    "plan": "what a training will cost: operations, memory, time, and how they grow",
     "convert": "any readable input to the canonical schema, as NetCDF or Zarr",
     "pretrain": "train one model on many systems",
     "finetune": "adapt a checkpoint to your own runs",

@@ -31,6 +31,8 @@ memory for what is not kept counts more.
 """
 
 _handles: OrderedDict[str, tuple[tuple[int, int, int], h5py.File]] = OrderedDict()
+_items: dict[str, dict[str, h5py.Dataset]] = {}
+"""Datasets of the open files; to find one anew takes as long as to read a few frames."""
 _lock = RLock()
 
 
@@ -38,6 +40,7 @@ def _leave_parent() -> None:
     """In a forked child: close the parent's handles, whose state two processes must not share."""
     global _lock
     _lock = RLock()
+    _items.clear()
     while _handles:
         _handles.popitem()[1][1].close()
 
@@ -48,6 +51,7 @@ os.register_at_fork(after_in_child=_leave_parent)
 def release(path: str) -> None:
     """Close the file in this process; it is opened again when it is next read."""
     with _lock:
+        _items.pop(path, None)
         if path in _handles:
             _handles.pop(path)[1].close()
 
@@ -72,6 +76,20 @@ def reading(path: str) -> Iterator[h5py.File]:
     """
     with _lock, _explained(path):
         yield _handle(path)
+
+
+@contextmanager
+def reading_item(path: str, name: str) -> Iterator[h5py.Dataset]:
+    """A dataset of the file, open as `reading` opens it.
+
+    Raises:
+        InputError: As `reading`.
+    """
+    with reading(path) as file:
+        known = _items.setdefault(path, {})
+        if name not in known:
+            known[name] = dataset(file, name)
+        yield known[name]
 
 
 @contextmanager

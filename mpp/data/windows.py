@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from mpp import schema
 from mpp.batch import Batch, FieldScales, mean_square
+from mpp.data.frames import Frames
 from mpp.errors import InputError
 
 IN_MEMORY_BYTES = 2**30
@@ -46,6 +47,7 @@ class Windows(Dataset[Batch]):
         self.loaded = Batch.from_dataset(ds) if small else None
         if self.loaded is not None:
             require_finite(self.loaded, source)
+        self.reader = None if small else Frames(ds)
 
     @property
     def system(self) -> str:
@@ -56,11 +58,12 @@ class Windows(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         run, start = self.places[index]
+        stop = start + self.frames
         if self.loaded is not None:
-            return self.loaded.sample(run).window(start, start + self.frames)
-        frames = slice(start, start + self.frames)
-        batch = Batch.from_dataset(self.ds.isel(sample=[run], time=frames))
-        require_finite(batch, f"{self.source}, run {run}, frames {start} to {start + self.frames}")
+            return self.loaded.sample(run).window(start, stop)
+        assert self.reader is not None
+        batch = self.reader.window(run, start, stop)
+        require_finite(batch, f"{self.source}, run {run}, frames {start} to {stop}")
         return batch
 
     @property
@@ -99,6 +102,8 @@ def require_finite(batch: Batch, source: str) -> None:
         InputError: A field inside the mask, or a static map, holds NaN or infinity.
     """
     values = batch.values
+    if batch.mask is None and batch.static is None and _finite(values.sum()):
+        return  # of values that are not finite the sum is not; that they are takes one pass
     if batch.mask is not None:
         values = torch.where(batch.mask[:, None, None], values, 0)
     bad = [name for channel, name in enumerate(batch.names) if not _finite(values[:, :, channel])]

@@ -1,0 +1,109 @@
+"""How fast hardware computes and moves data: data sheets, and this machine by a second's trial."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mpp.errors import InputError
+from mpp.plan.count import Work
+
+MEGABYTES = (1, 16, 64)
+"""Sizes of the tensors that memory is timed with: near, beyond the caches, and newly mapped."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What limits a kernel.
+
+    Args:
+        name: What it is called.
+        flops: Single-precision operations a second of a matrix product.
+        half: The same in bfloat16.
+        bandwidth: Bytes a second, by the bytes that a kernel moves; straight in the logarithms.
+        overhead: Seconds to start a kernel.
+        memory: Bytes there are.
+    """
+
+    name: str
+    flops: float
+    half: float
+    bandwidth: tuple[tuple[float, float], ...]
+    overhead: float
+    memory: float
+
+    def seconds(self, work: Work) -> float:
+        """Time of the work if every kernel reached one of the limits."""
+        sizes, speeds = np.log(np.array(self.bandwidth)).T
+        total = 0.0
+        for call, number in work.calls.items():
+            moved = call.nbytes / math.exp(np.interp(math.log(call.nbytes + 1), sizes, speeds))
+            computed = call.flops / (self.half if call.half else self.flops)
+            total += number * (self.overhead + max(moved, computed))
+        return total
+
+
+def _card(name: str, flops: float, half: float, bandwidth: float, gigabytes: int) -> Machine:
+    speed = ((1.0, 1e9 * bandwidth), (1e12, 1e9 * bandwidth))
+    return Machine(name, 1e12 * flops, 1e12 * half, speed, LAUNCH, 1e9 * gigabytes)
+
+
+LAUNCH = 5e-6
+"""Seconds to start a kernel on a GPU from Python, at best."""
+CARDS = {
+    "a100": _card("NVIDIA A100 80GB", 19.5, 312, 2039, 80),
+    "h100": _card("NVIDIA H100 SXM", 67, 989, 3350, 80),
+    "h200": _card("NVIDIA H200 SXM", 67, 989, 4800, 141),
+    "l40s": _card("NVIDIA L40S", 91.6, 362, 864, 48),
+    "rtx4090": _card("NVIDIA RTX 4090", 82.6, 165, 1008, 24),
+}
+"""From the makers' data sheets: operations without sparsity, float32 without TF32, as PyTorch
+computes it unless told otherwise."""
+REACHED = 0.4
+"""Share of its limits that training reaches on hardware that nothing was measured on; shares of 0.3
+to 0.5 are what published trainings of transformers report."""
+
+
+def card(name: str) -> Machine:
+    """Hardware by its name.
+
+    Raises:
+        InputError: It is not in the table.
+    """
+    if name not in CARDS:
+        raise InputError(f"no hardware {name!r}; expected here or one of {', '.join(CARDS)}")
+    return CARDS[name]
+
+
+def here() -> Machine:
+    """This machine's processor, with the threads that PyTorch uses, from a second of trials."""
+    rows, width = torch.randn(2048, 192), torch.randn(192, 768)
+    operations = 2 * rows.numel() * width.shape[1]
+    low, small = (rows.bfloat16(), width.bfloat16()), torch.zeros(4)
+    bandwidth = []
+    for size in MEGABYTES:
+        values = torch.randn(size * 2**18)
+        moved = 3.0 * values.nbytes
+        bandwidth.append((moved, moved / _fastest(lambda values=values: values + values)))
+    return Machine(
+        name=f"this machine ({torch.get_num_threads()} threads)",
+        flops=operations / _fastest(lambda: rows @ width),
+        half=operations / _fastest(lambda: low[0] @ low[1]),
+        bandwidth=tuple(bandwidth),
+        overhead=_fastest(lambda: [small + small for _ in range(100)]) / 100,
+        memory=float("nan"),
+    )
+
+
+def _fastest(work: Callable[[], object], seconds: float = 0.1) -> float:
+    """Time of the fastest of many calls; others on the machine only ever make it slower."""
+    work()
+    best, began = math.inf, time.perf_counter()
+    while time.perf_counter() < began + seconds:
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best
