@@ -1,15 +1,18 @@
 """Adapter files: what low-rank finetuning changed, for those who have the checkpoint.
 
 One safetensors file holds the factors, the rows of new fields and numbers, and in its metadata what
-the model's card says and the SHA-256 of the base's weights, without which it means nothing.
+the model's card says, the SHA-256 of all that, which is checked on loading, and the SHA-256 of the
+base's weights, without which it means nothing.
 """
 
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
@@ -59,6 +62,7 @@ def save_adapter(
         "card": json.dumps(card),
     }
     whole = {name: value.contiguous() for name, value in tensors.items()}
+    told["sha256"] = _digest(told, whole)
     with written_beside(path) as unfinished:
         unfinished.write_bytes(serialize(whole, told))
 
@@ -71,7 +75,7 @@ def add_adapter(base: Surrogate, path: str | Path) -> AxialTransformer:
         path: ``adapter.safetensors``, as ``mpp finetune --mode lora`` wrote it.
 
     Raises:
-        InputError: No adapter file, or one of another base.
+        InputError: No adapter file, a damaged one, or one of another base.
     """
     told, tensors = _read(Path(path))
     if not isinstance(base, AxialTransformer) or told["base_sha256"] != weights_hash(base):
@@ -108,4 +112,18 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             f"{path}: not an adapter (format {told.get('format', 'not told')!r}, expected "
             f"{FORMAT!r}); give the adapter.safetensors of mpp finetune --mode lora"
         )
+    if "sha256" in told and told["sha256"] != _digest(told, tensors):  # earlier ones have none
+        raise InputError(f"{path}: damaged (its SHA-256 differs); fetch it again")
     return told, tensors
+
+
+def _digest(told: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of an adapter but for the hash that it carries."""
+    digest = hashlib.sha256()
+    for name, words in sorted(told.items()):
+        if name != "sha256":
+            digest.update(f"{name}={words}\0".encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

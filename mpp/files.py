@@ -1,5 +1,6 @@
 """Results are whole or absent: written beside their place, then renamed."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,12 +24,34 @@ def written_beside(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield unfinished
+        _flush(unfinished)
         _rename(unfinished, path)
     finally:
         if unfinished.is_dir():
             shutil.rmtree(unfinished)
         else:
             unfinished.unlink(missing_ok=True)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a system says that there is no room left."""
+
+
+def no_room(path: Path, error: OSError) -> str:
+    """Why a file could not be written and what to do about it, in words."""
+    told = f"{path}: could not be written ({error.strerror or error}"
+    folder = next((part for part in path.parents if part.is_dir()), None)
+    if error.errno in FULL and folder is not None:
+        free = shutil.disk_usage(folder).free / 1e6
+        return f"{told}; {free:.3g} MB are free); make room"
+    return f"{told}); make its folder writable"
+
+
+def _flush(unfinished: Path) -> None:
+    """Bring a file to the disk before its name: after a power cut it is whole or absent, too."""
+    if unfinished.is_file():
+        with unfinished.open("rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def _rename(unfinished: Path, path: Path) -> None:

@@ -20,7 +20,16 @@ from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.donors import ZERO, grow_from
 from mpp.train.finetune import FinetuningModule
 from mpp.train.fit import Precision, fit
-from mpp.train.modes import HEAD_SHARE, PATIENCE, RANK, STEPS, UNROLL_SHARE, Mode
+from mpp.train.modes import (
+    HEAD_SHARE,
+    PATIENCE,
+    RANK,
+    SKIP_LIMIT,
+    STEPS,
+    UNROLL_SHARE,
+    Mode,
+    OnBadLoss,
+)
 from mpp.units import in_units
 
 HELD_OUT = 0.2
@@ -51,6 +60,8 @@ def finetune(
     patience: float = PATIENCE,
     rollouts: float = UNROLL_SHARE,
     unroll: int | None = None,
+    on_bad_loss: OnBadLoss = "stop",
+    skip_limit: int = SKIP_LIMIT,
 ) -> AxialTransformer:
     """Adapt a copy of a model to the runs of one system; the model given stays as it is.
 
@@ -85,12 +96,18 @@ def finetune(
         rollouts: Share of the run, at its end, in which every other batch is a rollout.
         unroll: Steps of such a rollout on the model's own frames, windows being made longer where
             they must; half of a window when left out.
+        on_bad_loss: What to do before a step whose loss or gradient is NaN, infinite or has
+            exploded: ``stop`` the run, or ``skip`` the step.
+        skip_limit: Steps that may be left out before the run ends.
 
     Returns:
         The adapted model with the best weights by validation, its card filled in.
 
     Raises:
-        InputError: The dataset cannot be used, has too few runs or frames, or an option is wrong.
+        InputError: The dataset cannot be used, has too few runs or frames, an option is wrong, or
+            there is no room for a checkpoint.
+        RunError: A bad loss, or too little memory.
+        Stopped: There was a SIGTERM.
 
     Examples:
         >>> tuned = mpp.finetune(mpp.load("checkpoint"), ds, max_steps=300)  # doctest: +SKIP
@@ -117,13 +134,16 @@ def finetune(
         budget = fit(
             module, data, folder, max_steps, task, precision, validate_every=validate_every,
             resume=resume, keep_best=True, max_minutes=max_minutes, patience=patience,
+            on_bad_loss=on_bad_loss, skip_limit=skip_limit,
         )  # fmt: skip
     tuned = module.model.eval()
     recipe = {
         "mode": mode,
         "steps": module.steps,
         "minutes": round(budget.seconds / 60, 3),
+        "cpu_minutes": round(budget.cpu_seconds / 60, 3),
         "ended_by": budget.ended,
+        "skipped_steps": module.skipped,
         "trained_parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
         "lr": module.lr,
         "batch_size": batch_size,

@@ -16,7 +16,7 @@ from mpp import __version__
 from mpp.adapters import add_adapter, serialized
 from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
 from mpp.errors import InputError
-from mpp.files import written_beside
+from mpp.files import no_room, written_beside
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
@@ -33,26 +33,32 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
         model: One of this package's models.
         path: Folder of the checkpoint; made if it does not exist.
         card: What to record beside the weights: systems trained on, recipe, scores.
+
+    Raises:
+        InputError: There is no room for it, or the folder cannot be written.
     """
     known = {**model.card, **(card or {})}
     known.pop("sha256", None)  # of the weights that this model was loaded from
     folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        written_beside(folder / DESCRIPTION) as text,
-        written_beside(folder / WEIGHTS) as fresh,
-    ):
-        # Not safetensors' own `save_file`, which lets nobody else read the file.
-        fresh.write_bytes(serialized(model))
-        description = {
-            "format": FORMAT,
-            "mpp": __version__,
-            "model": type(model).__name__,
-            "arguments": model.arguments,
-            "card": known,
-            "sha256": _digest(fresh),
-        }
-        text.write_text(json.dumps(description, indent=2) + "\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            written_beside(folder / DESCRIPTION) as text,
+            written_beside(folder / WEIGHTS) as fresh,
+        ):
+            # Not safetensors' own `save_file`, which lets nobody else read the file.
+            fresh.write_bytes(serialized(model))
+            description = {
+                "format": FORMAT,
+                "mpp": __version__,
+                "model": type(model).__name__,
+                "arguments": model.arguments,
+                "card": known,
+                "sha256": _digest(fresh),
+            }
+            text.write_text(json.dumps(description, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(no_room(folder / WEIGHTS, error)) from error
     return folder
 
 

@@ -75,3 +75,25 @@ def test_other_modes_leave_no_adapter(base, mode, tmp_path):
     ds = example((8, 8), 3, 8).assign_attrs(system="mine")
     finetune(base, ds, tmp_path / mode, max_steps=1, mode=mode)
     assert not (tmp_path / mode / "adapter.safetensors").exists()
+
+
+def test_a_damaged_adapter_is_refused_and_one_without_a_hash_is_not(base, tuned, tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    file = tmp_path / "tuned" / "adapter.safetensors"
+    whole = bytearray(file.read_bytes())
+    whole[-5] ^= 1  # in the last tensor
+    (tmp_path / "damaged.safetensors").write_bytes(whole)
+    with pytest.raises(InputError, match="damaged"):
+        add_adapter(base, tmp_path / "damaged.safetensors")
+    with safe_open(file, framework="pt") as parts:
+        told = {name: text for name, text in parts.metadata().items() if name != "sha256"}
+        tensors = {name: parts.get_tensor(name) for name in parts.keys()}  # noqa: SIM118
+    save_file(tensors, tmp_path / "earlier.safetensors", told)
+    earlier = add_adapter(base, tmp_path / "earlier.safetensors")
+    assert weights_hash(earlier) == weights_hash(tuned)
+    told["rank"] = "3"
+    save_file(tensors, tmp_path / "changed.safetensors", {**told, "sha256": "0" * 64})
+    with pytest.raises(InputError, match="damaged"):
+        add_adapter(base, tmp_path / "changed.safetensors")

@@ -63,7 +63,7 @@ def add_what(group: argparse._ArgumentGroup) -> None:
 
 def add_how(group: argparse._ArgumentGroup) -> None:
     """Options on the budget and the training."""
-    from mpp.train.modes import MODES, PATIENCE, RATES, STEPS, UNROLL_SHARE
+    from mpp.train.modes import MODES, PATIENCE, RATES, SKIP_LIMIT, STEPS, UNROLL_SHARE
 
     add = group.add_argument
     rates = ", ".join(f"{RATES[mode]:g} {mode}" for mode in MODES)
@@ -81,6 +81,11 @@ def add_how(group: argparse._ArgumentGroup) -> None:
         help="share of the run, at its end, in which every other batch is rolled out "
         f"(default {UNROLL_SHARE:g})")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes split and order (default 0)")
+    add("--on-bad-loss", choices=["stop", "skip"], default="stop",
+        help="before a step whose loss or gradient is NaN, infinite or has exploded: stop, or skip "
+        "the step (default stop)")  # fmt: skip
+    add("--skip-limit", type=int, default=SKIP_LIMIT, metavar="N",
+        help=f"steps that may be skipped before the run ends (default {SKIP_LIMIT})")  # fmt: skip
     add("--precision", choices=["32-true", "bf16-mixed"], default="32-true",
         help="of the training (default 32-true)")  # fmt: skip
 
@@ -126,7 +131,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     names = (
         "mode", "rank", "head_share", "max_steps", "max_minutes", "patience", "lr", "batch_size",
-        "unroll", "seed", "precision",
+        "unroll", "seed", "precision", "on_bad_loss", "skip_limit",
     )  # fmt: skip
     chosen = {name: getattr(arguments, name) for name in names}
     return chosen | {"donors": donors(arguments.donor), "rollouts": arguments.unroll_share}
@@ -154,8 +159,9 @@ def record(model: Any, ds: "xr.Dataset", options: dict[str, Any]) -> dict[str, A
     from mpp.study.record import run_digests
 
     budget = ("max_steps", "max_minutes", "patience")
+    free = (*budget, "on_bad_loss", "skip_limit")
     return {
-        "settings": {name: value for name, value in options.items() if name not in budget},
+        "settings": {name: value for name, value in options.items() if name not in free},
         "budget": {name: options[name] for name in budget},
         "model": {"weights": weights_hash(model)},
         "data": {"runs": run_digests(ds), "sizes": {str(k): v for k, v in ds.sizes.items()}},

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mpp import __version__
-from mpp.errors import InputError
+from mpp.errors import InputError, RunError, Stopped
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
@@ -27,6 +27,9 @@ COMMANDS = {
     "import-weights": "the authors' released MPP weights, any of the four sizes",
 }
 
+GO_ON = ("pretrain", "finetune", "transfer")
+"""Commands that go on where they were stopped when they are given again."""
+
 
 def usage() -> str:
     """What ``mpp --help`` prints."""
@@ -46,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after the program's name; the process's own when left out.
 
     Returns:
-        The exit status: 0 when it worked, 2 when the input was wrong, 130 when interrupted.
+        The exit status: 0 when it worked, 1 when a run could not go on, 2 when the input was wrong,
+        130 when interrupted, 143 when stopped by SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -67,10 +71,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         sys.stderr.write(f"mpp {words[0]}: {error}\n")
         return 2
+    except RunError as error:
+        sys.stderr.write(f"mpp {words[0]}: {error}{_how_to_go_on(words[0])}\n")
+        return 1
+    except Stopped as stopped:
+        sys.stderr.write(f"mpp {words[0]}: {stopped.message}{_how_to_go_on(words[0])}\n")
+        return Stopped.STATUS
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"mpp {words[0]}: {str(interrupt) or 'interrupted'}\n")
         return 130
     return 0
+
+
+def _how_to_go_on(command: str) -> str:
+    return "; the same command goes on from there" if command in GO_ON else ""
 
 
 if __name__ == "__main__":

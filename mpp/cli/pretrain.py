@@ -1,16 +1,30 @@
 """``mpp pretrain``: train one model on many systems, as a YAML file says."""
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jsonargparse
 
-from mpp.cli.outputs import add_output, claim, tell
+from mpp.cli.going_on import begins, recorded
+from mpp.cli.outputs import add_output, tell
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FREE = ("config", "command", "data", "out", "overwrite", "resume", "max_steps", "workers",
+        "on_bad_loss", "skip_limit")  # fmt: skip
+"""Options that the weights after a step do not depend on, the budget and the data apart."""
 
 
 class ConfigParser(jsonargparse.ArgumentParser):
-    """A jsonargparse parser whose errors are one line."""
+    """A jsonargparse parser whose errors are one line, and whose options may have dashes."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        words = sys.argv[1:] if args is None else args
+        return super().parse_args([_underscored(word) for word in words], *more, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         line = " ".join(str(message).split())
@@ -24,7 +38,8 @@ def parser() -> ConfigParser:
 
     made = ConfigParser(
         prog="mpp pretrain",
-        description="Train one model on a weighted mixture of systems, one path a system.",
+        description="Train one model on a weighted mixture of systems, one path a system. The same "
+        "command goes on where it was stopped.",
         epilog="example: mpp pretrain --config experiments/pretrain/mini.yaml --out runs/mini",
     )
     made.add_argument("--config", action="config", help="YAML with any of the options below")
@@ -40,12 +55,43 @@ def run(arguments: Any) -> None:
     """Run the command."""
     from mpp import open_dataset, pretrain, save
 
-    options = parser().instantiate(arguments).as_dict()
-    out: Path = claim(options.pop("out"), options.pop("overwrite") or options["resume"])
+    made = parser()
+    asked = json.loads(made.dump(arguments, format="json", skip_validation=True))
+    options = made.instantiate(arguments).as_dict()
+    out: Path = options.pop("out")
+    resume = options["resume"]
+    anew = begins(out, options.pop("overwrite"), resume, "pretraining")
     for name in ("config", "command"):
         options.pop(name, None)
     if options["model"] is None:
         options.pop("model")
     datasets = [open_dataset(path) for path in options.pop("data")]
-    save(pretrain(datasets, out, **options), out)
+    with recorded(out, anew, resume, record(asked, datasets), "pretraining"):
+        options["resume"] = not anew
+        model = pretrain(datasets, out, **options)
+    save(model, out)
     tell(out)
+
+
+def record(asked: dict[str, Any], datasets: "Sequence[xr.Dataset]") -> dict[str, Any]:
+    """What the weights of a pretraining depend on, its budget apart.
+
+    Args:
+        asked: The options by name, classes by their paths.
+        datasets: The data.
+    """
+    from mpp.study.record import run_digests
+
+    return {
+        "settings": {name: value for name, value in asked.items() if name not in FREE},
+        "budget": {"max_steps": asked["max_steps"]},
+        "data": {str(number): run_digests(ds) for number, ds in enumerate(datasets)},
+    }
+
+
+def _underscored(word: str) -> str:
+    """An option as it is called here, with underscores, however it was written."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value

@@ -84,6 +84,9 @@ def add_settings(made: argparse.ArgumentParser, usual: "Study | None" = None) ->
     )  # fmt: skip
     add("batch_size", "windows in a batch")
     add("validate_every", "optimizer steps between validations, at most")
+    add("on_bad_loss", "before a step whose loss or gradient is NaN, infinite or has exploded: "
+        "stop, or skip the step", "stop|skip")  # fmt: skip
+    add("skip_limit", "steps that each training may skip")
 
 
 def settings(arguments: argparse.Namespace, usual: "Study | None" = None) -> "Study":

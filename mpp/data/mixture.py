@@ -4,6 +4,7 @@ Which dataset and which windows make batch ``k`` depends on the seed and on ``k`
 goes on after ``k`` batches therefore sees what it would have seen without the break.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -84,7 +85,13 @@ def mixture_loader(
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
+        worker_init_fn=_go_on if workers else None,
     )
+
+
+def _go_on(worker: int) -> None:
+    """Leave it to the training to end a worker: schedulers send SIGTERM to every process."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def window_loader(windows: Windows, batch_size: int) -> DataLoader[Batch]:

@@ -11,7 +11,7 @@ from mpp import schema
 from mpp.data.splits import Division, divide_runs
 from mpp.errors import InputError, require_at_least
 from mpp.study.record import file_name
-from mpp.train.modes import RATES, Mode
+from mpp.train.modes import RATES, SKIP_LIMIT, Mode, OnBadLoss, require_policy
 
 Arm = Literal["finetuned", "head", "lora", "gradual", "scratch"]
 FULL, SCRATCH = "finetuned", "scratch"
@@ -43,6 +43,9 @@ class Study:
         batch_size: Windows in a batch.
         validate_every: Optimizer steps between validations, at most.
         arms: What is compared: scratch and one or more of full (or finetuned), head, lora, gradual.
+        on_bad_loss: What a training does before a step whose loss or gradient is NaN, infinite or
+            has exploded: ``stop``, or ``skip`` the step.
+        skip_limit: Steps that each training may leave out.
 
     Raises:
         InputError: A number that is too small, or nothing where something is needed.
@@ -61,6 +64,8 @@ class Study:
     validate_every: int = 50
     arms: tuple[Arm, ...] = ARMS
     mode_lr: tuple[float, ...] = ()
+    on_bad_loss: OnBadLoss = "stop"
+    skip_limit: int = SKIP_LIMIT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arms", arms_of(self.arms))
@@ -73,6 +78,7 @@ class Study:
         least_one = ("seeds", "starts", "test_runs", "validation_runs", "max_steps", "batch_size")
         require_at_least(1, **{name: getattr(self, name) for name in least_one})
         require_at_least(1, validate_every=self.validate_every)
+        require_policy(self.on_bad_loss, self.skip_limit)
 
     def rates(self, arm: Arm) -> tuple[float, ...]:
         """The learning rates of an arm."""

@@ -2,15 +2,18 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
+from types import FrameType
 
 import lightning as L
 import pandas as pd
@@ -19,13 +22,14 @@ import xarray as xr
 
 from mpp import __version__
 from mpp.data.generate import default_workers
-from mpp.errors import InputError
+from mpp.errors import InputError, Stopped
 from mpp.evaluation import evaluate
 from mpp.files import written_beside
 from mpp.finetuning import finetune
 from mpp.model.axial import AxialTransformer
 from mpp.study.plan import MODE_OF, SCRATCH, Cell, Study
 from mpp.train.datamodule import vocabulary
+from mpp.train.guard import BAD
 
 
 class Trainer:
@@ -73,7 +77,10 @@ class Trainer:
     def _in_processes(self, missing: Mapping[Path, Cell]) -> None:
         threads = max(1, default_workers() // self.workers)
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, spawn, _prepare, (threads,)) as pool:
+        with (
+            _passed_on() as asked,
+            ProcessPoolExecutor(self.workers, spawn, _prepare, (threads,)) as pool,
+        ):
             running = {
                 pool.submit(train_and_score, self.model, self.study, cell, file): file
                 for file, cell in missing.items()
@@ -82,7 +89,9 @@ class Trainer:
                 for future in as_completed(running):
                     future.result()
                     self._count([running[future]])
-            except BrokenProcessPool as error:
+            except (BrokenProcessPool, Stopped) as error:
+                if asked:
+                    raise Stopped("stopped by SIGTERM, what is done being kept") from error
                 raise InputError(
                     "a process of the study died, perhaps for lack of memory; what is done is "
                     "kept, go on with fewer workers (in a script, under if __name__ == '__main__')"
@@ -94,6 +103,29 @@ class Trainer:
         self.done.update(files)
         if self.progress is not None:
             self.progress(len(self.done), self.total)
+
+
+@contextmanager
+def _passed_on() -> Iterator[list[int]]:
+    """Pass SIGTERM on to the trainings, which then end with their states saved; yields those got.
+
+    Away from the main thread, where signals cannot be caught, it does what it did before.
+    """
+    got: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield got
+        return
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        got.append(number)
+        for child in multiprocessing.active_children():
+            child.terminate()
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield got
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _prepare(threads: int) -> None:
@@ -116,23 +148,28 @@ def train_and_score(
     wall, cpu = time.perf_counter(), time.process_time()
     scratch = cell.arm == SCRATCH
     start = fresh(model, training, cell.seed) if scratch else model
-    with tempfile.TemporaryDirectory() as folder:
-        trained = finetune(
-            start,
-            training,
-            folder,
-            validation,
-            max_steps=study.max_steps,
-            lr=cell.lr,
-            batch_size=study.batch_size,
-            seed=cell.seed,
-            validate_every=study.validate_every,
-            task=task or str(cell),
-            mode=MODE_OF.get(cell.arm, "full"),
-            patience=1.0,  # all arms train for as many steps
-        )
-        validations = pd.read_csv(Path(folder) / "metrics.csv")["val"].dropna()
+    folder = file.with_name(f"{file.stem}.training")
+    trained = finetune(
+        start,
+        training,
+        folder,
+        validation,
+        max_steps=study.max_steps,
+        lr=cell.lr,
+        batch_size=study.batch_size,
+        seed=cell.seed,
+        validate_every=study.validate_every,
+        task=task or str(cell),
+        mode=MODE_OF.get(cell.arm, "full"),
+        patience=1.0,  # all arms train for as many steps
+        resume=True,
+        on_bad_loss=study.on_bad_loss,
+        skip_limit=study.skip_limit,
+    )
+    validations = pd.read_csv(folder / "metrics.csv")["val"].dropna()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    recipe = trained.card["finetuning"]  # one that was stopped and went on counts all its parts
+    wall, cpu = max(wall, 60 * recipe["minutes"]), max(cpu, 60 * recipe["cpu_minutes"])
     steps = max(study.lead_steps)
     scores = evaluate({cell.arm: trained}, target.test, steps, model.history, study.starts)
     scores = scores.assign_attrs(
@@ -145,12 +182,18 @@ def train_and_score(
         seconds=wall,
         cpu_seconds=cpu,
         threads=torch.get_num_threads(),
+        skipped_steps=recipe["skipped_steps"],
         parameters=sum(parameter.numel() for parameter in trained.parameters()),
         mpp_version=__version__,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(file) as unfinished:
         scores.to_netcdf(unfinished)
+    for part in folder.iterdir():
+        if part.name != BAD:  # what was skipped stays to be looked at
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def fresh(model: AxialTransformer, ds: xr.Dataset, seed: int) -> AxialTransformer:

@@ -27,8 +27,8 @@ from mpp.study.record import file_name, run_digests, settle, weights_digest
 from mpp.study.train import Trainer
 
 RECORD, CELLS = "study.json", "cells"
-FREE = ("sizes", "seeds", "lead_steps", "arms", "mode_lr")
-"""What may change in a folder: what a cell holds does not depend on it."""
+FREE = ("sizes", "seeds", "lead_steps", "arms", "mode_lr", "on_bad_loss", "skip_limit")
+"""What may change in a folder: what a cell holds does not depend on it, or says so itself."""
 
 
 def transfer(
@@ -67,6 +67,8 @@ def transfer(
     Raises:
         InputError: Too few runs, runs too short, a test run that is also trained on, or a folder
             that holds another study.
+        RunError: A training met a bad loss, or too little memory.
+        Stopped: There was a SIGTERM.
 
     Examples:
         >>> from mpp.study.plan import Study

@@ -39,6 +39,7 @@ class Budget(L.Callback):
     patience: float = 1.0
     ended: str = field(default="interrupted", init=False)
     used: float = field(default=0.0, init=False)
+    worked: float = field(default=0.0, init=False)
     best: tuple[float, float] = field(default=(inf, 0.0), init=False)
     """The lowest validation error, and the share of the budget that was used then."""
 
@@ -51,7 +52,9 @@ class Budget(L.Callback):
             raise InputError(f"max_minutes is {self.minutes}; give minutes above 0")
         if not 0 < self.patience <= 1:
             raise InputError(f"patience is {self.patience}; give a share of the run, above 0 to 1")
+        self.validated: int | None = None  # the step of the last validation
         self.began: float | None = None
+        self._processors = 0.0
 
     __hash__ = object.__hash__
 
@@ -59,6 +62,11 @@ class Budget(L.Callback):
     def seconds(self) -> float:
         """Time used, that before a resumption included."""
         return self.used + (0 if self.began is None else time.monotonic() - self.began)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Time that processors worked for the run, that before a resumption included."""
+        return self.worked + (0 if self.began is None else time.process_time() - self._processors)
 
     @property
     def length(self) -> int | Callable[[int], float]:
@@ -79,27 +87,33 @@ class Budget(L.Callback):
         return min(known, max(step, step * 60 * self.minutes / max(self.seconds, 1e-9)))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.began = time.monotonic()
-        self._judge(trainer, validated=True)
+        self.began, self._processors = time.monotonic(), time.process_time()
+        self._judge(trainer, validated=self.validated == trainer.global_step)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         self._judge(trainer, validated=False)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        error = float(trainer.callback_metrics["val"])
+        error, self.validated = float(trainer.callback_metrics["val"]), trainer.global_step
         if error < self.best[0]:
             self.best = error, self.share(trainer.global_step)
         self._judge(trainer, validated=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.used, self.began = self.seconds, None
+        self.used, self.worked, self.began = self.seconds, self.cpu_seconds, None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "best": list(self.best)}
+        return {
+            "seconds": self.seconds,
+            "cpu": self.cpu_seconds,
+            "best": list(self.best),
+            "validated": self.validated,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.used = state_dict["seconds"]
+        self.used, self.worked = state_dict["seconds"], state_dict.get("cpu", 0.0)
         self.best = (state_dict["best"][0], state_dict["best"][1])
+        self.validated = state_dict.get("validated")
 
     def _judge(self, trainer: L.Trainer, validated: bool) -> None:
         """Ask the trainer to stop where the run is over; the steps it counts itself."""

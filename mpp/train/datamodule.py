@@ -1,6 +1,7 @@
 """The data of a training run: a mixture to train on, and held-out runs to validate on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -11,12 +12,36 @@ from torch.utils.data import DataLoader
 
 from mpp import schema
 from mpp.batch import Batch, FieldScales
-from mpp.data.mixture import mixture_loader, window_loader
+from mpp.data.mixture import MixtureSampler, mixture_loader, window_loader
 from mpp.data.windows import Windows
 from mpp.errors import InputError, require_at_least
 from mpp.fields import Field
 from mpp.model.numbers import TIME_STEP, Transform
 from mpp.model.surrogate import Surrogate
+from mpp.train.stop import Stop
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Where the windows of a batch are from.
+
+    Args:
+        system: Their system.
+        runs: The run of each, as ``sample`` names it, or its place among the training runs.
+        frames: The first frame of each.
+        length: Frames of each.
+    """
+
+    system: str
+    runs: tuple[int | str, ...]
+    frames: tuple[int, ...]
+    length: int
+
+    def told(self) -> str:
+        """The same in words."""
+        windows = zip(self.runs, self.frames, strict=True)
+        each = [f"run {run} frames {at} to {at + self.length - 1}" for run, at in windows]
+        return f"{self.system} (training {', '.join(each)})"
 
 
 class MixtureData(L.LightningDataModule):
@@ -115,6 +140,18 @@ class MixtureData(L.LightningDataModule):
         device = batch.values.device
         return FieldScales(scales.value.to(device), scales.change.to(device))
 
+    def drawn(self, number: int) -> Drawn:
+        """Where the windows of batch ``number`` of the mixture are from."""
+        sizes = [len(windows) for windows in self.training]
+        sampler = MixtureSampler(sizes, self.batch_size, self.weights, self.seed)
+        chosen = np.asarray(sampler.batch(number))
+        dataset = int(np.searchsorted(sampler.offsets, chosen[0], side="right")) - 1
+        windows = self.training[dataset]
+        places = [windows.places[place] for place in chosen - sampler.offsets[dataset]]
+        names = windows.ds["sample"].values.tolist() if "sample" in windows.ds.coords else None
+        runs = tuple(run if names is None else names[run] for run, _ in places)
+        return Drawn(windows.system, runs, tuple(at for _, at in places), windows.frames)
+
     def train_dataloader(self) -> DataLoader[Batch]:
         return mixture_loader(
             self.training, self.batch_size, self.weights, self.seed, self.start, self.workers
@@ -122,6 +159,14 @@ class MixtureData(L.LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         return [window_loader(windows, self.batch_size) for windows in self.validation]
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Between two steps, when nothing of the next is counted yet, a run may be stopped."""
+        assert self.trainer is not None
+        for part in self.trainer.callbacks if self.trainer.training else ():  # type: ignore[attr-defined]
+            if isinstance(part, Stop):
+                part.look(self.trainer)
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches have been trained on, so that a resumed run draws the next one."""

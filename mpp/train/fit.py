@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import shutil
 import signal
 import warnings
 from collections.abc import Iterator
@@ -11,18 +12,23 @@ from pathlib import Path
 from typing import Literal
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
-from mpp.errors import require_at_least
+from mpp.errors import InputError, RunError, Stopped, require_at_least
+from mpp.files import FULL, no_room
 from mpp.train.budget import Budget
 from mpp.train.datamodule import MixtureData
+from mpp.train.guard import BAD, Guard
+from mpp.train.memory import is_lost_worker, is_out_of_memory, too_large
+from mpp.train.modes import SKIP_LIMIT, OnBadLoss
 from mpp.train.modules import TrainingModule
 from mpp.train.progress import TrainingBar
+from mpp.train.states import BEST, FOLDER, LAST, StateIO, find, forget, read_best
+from mpp.train.stop import Stop
 from mpp.train.watch import Neglect, Throughput
 
-CHECKPOINTS, LAST = "checkpoints", Path("last.ckpt")
+log = logging.getLogger(__name__)
 NOT_EMPTY = ".*exists and is not empty.*"
 """What Lightning says of a folder; whether it may be used was settled before."""
 Precision = Literal["32-true", "bf16-mixed"]
@@ -41,8 +47,10 @@ def fit(
     keep_best: bool = False,
     max_minutes: float | None = None,
     patience: float = 1.0,
+    on_bad_loss: OnBadLoss = "stop",
+    skip_limit: int = SKIP_LIMIT,
 ) -> Budget:
-    """Train; metrics go to ``out/metrics.csv``, checkpoints to resume from to ``out/checkpoints``.
+    """Train; metrics go to ``out/metrics.csv``, states to go on from to ``out/checkpoints``.
 
     Args:
         module: What to train.
@@ -58,31 +66,43 @@ def fit(
         keep_best: Leave the module with the weights that validated best, not with the last ones.
         max_minutes: Minutes of training; no limit when left out.
         patience: Share of the budget without a better validation after which it ends early.
+        on_bad_loss: What to do before a step whose loss or gradient is NaN, infinite or has
+            exploded: ``stop``, or ``skip`` the step.
+        skip_limit: Steps that may be left out.
 
     Returns:
         The budget, which tells why and after how long the run ended.
 
     Raises:
-        InputError: A number below one, or no limit.
+        InputError: A number below one, no limit, states that are all damaged, or no room to write.
+        RunError: A bad loss, too little memory, or a process that reads windows has died.
+        Stopped: There was a SIGTERM; the state is saved.
     """
     require_at_least(1, accumulate=accumulate, validate_every=validate_every)
+    guard = Guard(out, on_bad_loss, skip_limit)
     budget = Budget(max_steps, max_minutes, patience)
     every = validate_every
     if max_steps is not None:
         every = max_steps // ceil(max_steps / validate_every)
+    io = StateIO()
+    stop = Stop(out / FOLDER / LAST, io)
     best = ModelCheckpoint(
-        out / CHECKPOINTS, "best", monitor="val", save_top_k=1, enable_version_counter=False
-    )
-    # Saved at every validation, and after `best`, whose state it holds.
-    last = ModelCheckpoint(out / CHECKPOINTS, LAST.stem, enable_version_counter=False)
+        out / FOLDER, Path(BEST).stem, monitor="val", save_top_k=1, save_weights_only=True,
+        enable_version_counter=False,
+    )  # fmt: skip
+    # Saved at every validation, and after `best`, whose score it holds.
+    last = ModelCheckpoint(out / FOLDER, Path(LAST).stem, enable_version_counter=False)
     checkpoints = [best, last] if keep_best else [last]
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    state = out / CHECKPOINTS / LAST
     if not resume:
-        state.unlink(missing_ok=True)
-    logger = _metrics(out, state)
+        forget(out)
+        shutil.rmtree(out / BAD, ignore_errors=True)
+    state = find(out)
+    if state is not None and state.warning is not None:
+        log.warning(state.warning)
+    logger = _metrics(out, 0 if state is None else state.step)
     bar = TrainingBar(task, budget.total)
-    watching = [budget, Neglect(), Throughput(), LearningRateMonitor("step"), bar]
+    watching = [budget, guard, stop, Neglect(), Throughput(), LearningRateMonitor("step"), bar]
     trainer = L.Trainer(
         accelerator="auto",
         devices=1,
@@ -98,15 +118,51 @@ def fit(
         callbacks=[*watching, *checkpoints],
         enable_progress_bar=False,
         logger=logger,
+        plugins=[io],
         default_root_dir=out,
         enable_model_summary=False,
     )
-    with expected_warnings(), _interruptible():
-        trainer.fit(module.train(), data, ckpt_path=str(state) if state.is_file() else None)
+    with expected_warnings(), _interruptible(), _in_words(module, guard, stop, out):
+        trainer.fit(module.train(), data, ckpt_path=None if state is None else str(state.file))
+    if stop.asked:
+        raise stop.stopped(io.step)
     if keep_best:
-        chosen = torch.load(best.best_model_path, weights_only=True)
-        module.load_state_dict(chosen["state_dict"])
+        module.load_state_dict(read_best(out / FOLDER / BEST))
     return budget
+
+
+@contextmanager
+def _in_words(module: TrainingModule, guard: Guard, stop: Stop, out: Path) -> Iterator[None]:
+    """Say in one line why a run cannot go on, where it is not a mistake of this package."""
+    try:
+        yield
+    except (RunError, Stopped):
+        raise
+    except Exception as error:
+        if stop.asked:  # what the signal broke on its way
+            raise stop.stopped(stop.io.step) from error
+        kept = f"what is saved in {out / FOLDER} stays"
+        if isinstance(error, InputError):
+            raise _from_worker(error) from error
+        if is_out_of_memory(error):
+            told = too_large(module.model, guard.batch, module.device)
+            raise RunError(f"{told}; {kept}") from error
+        if is_lost_worker(error):
+            raise RunError(
+                "a process that reads windows died, perhaps for lack of memory (then give fewer "
+                f"workers or a smaller --batch-size); {kept}"
+            ) from error
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise InputError(f"{no_room(out, error)}; {kept}") from error
+        if isinstance(error, OSError):
+            reason = str(error).strip().splitlines()[-1]
+            raise RunError(f"the data could not be read on ({reason}); {kept}") from error
+        raise
+
+
+def _from_worker(error: InputError) -> InputError:
+    """The error itself; torch hands on one of a process that reads windows with its traceback."""
+    return InputError(str(error).rpartition(f"{InputError.__name__}: ")[2])
 
 
 @contextmanager
@@ -123,19 +179,23 @@ def expected_warnings() -> Iterator[None]:
         yield
 
 
-def _metrics(out: Path, state: Path) -> CSVLogger:
-    """The log of a run; of one that is resumed, with what it held up to the checkpoint."""
+def _metrics(out: Path, done: int) -> CSVLogger:
+    """The log of a run; of one that is resumed, with what it held up to ``done`` steps."""
     file, kept = out / "metrics.csv", []
-    if state.is_file() and file.is_file():
-        done = torch.load(state, weights_only=True, mmap=True)["global_step"]
+    if done and file.is_file():
         with file.open(newline="") as rows:
-            kept = [row for row in csv.DictReader(rows) if int(row["step"]) < done]
+            kept = [row for row in csv.DictReader(rows) if _whole(row) and int(row["step"]) < done]
     logger = CSVLogger(out, name="", version="")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=NOT_EMPTY)
         logger.experiment.metrics.extend(kept)
     logger.save()
     return logger
+
+
+def _whole(row: dict[str, str]) -> bool:
+    """Whether a line was written to its end; that of a process that was killed may not be."""
+    return None not in row.values() and row["step"].isdigit()
 
 
 @contextmanager

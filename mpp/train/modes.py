@@ -1,8 +1,8 @@
-"""How much of a model finetuning trains, and how fast: the modes and their learning rates."""
+"""What may be chosen of a training: what of a model trains, how fast, and what stops it."""
 
 from typing import Literal, get_args
 
-from mpp.errors import InputError
+from mpp.errors import InputError, require_at_least
 
 Mode = Literal["full", "head", "lora", "gradual"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -18,6 +18,21 @@ STEPS = 500
 """Optimizer steps where neither steps nor minutes are given."""
 PATIENCE = 0.5
 """Share of the budget without a better validation after which finetuning ends."""
+
+OnBadLoss = Literal["stop", "skip"]
+SKIP_LIMIT = 10
+"""Steps that may be left out for a bad loss before a run ends."""
+
+
+def require_policy(policy: str, limit: int) -> None:
+    """Refuse what is no way to treat bad losses.
+
+    Raises:
+        InputError: Another policy than stop and skip, or a limit below zero.
+    """
+    if policy not in get_args(OnBadLoss):
+        raise InputError(f"on_bad_loss is {policy!r}; expected stop or skip")
+    require_at_least(0, skip_limit=limit)
 
 
 def require_mode(mode: str, rank: int, head_share: float) -> None:

@@ -1,5 +1,6 @@
 """The LightningModule that trains any surrogate on batches from any system."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from mpp import schema
@@ -18,6 +20,7 @@ from mpp.model.numbers import reading_loss
 from mpp.model.surrogate import Surrogate
 from mpp.train.budget import Budget
 from mpp.train.datamodule import MixtureData
+from mpp.train.guard import Guard, Skipped
 from mpp.train.hiding import hide_numbers
 from mpp.train.loss import Loss, change_loss, rollout_loss
 from mpp.train.optimizer import MakeOptimizer, muon_adamw
@@ -89,9 +92,20 @@ class TrainingModule(L.LightningModule):
         return next(part for part in self.trainer.callbacks if isinstance(part, Budget))  # type: ignore[attr-defined]
 
     @property
+    def guard(self) -> Guard | None:
+        """What looks at the losses, where the trainer has it."""
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        return next((part for part in callbacks if isinstance(part, Guard)), None)
+
+    @property
     def steps(self) -> int:
         """Optimizer steps that were taken."""
         return int(self.trainer.global_step)
+
+    @property
+    def skipped(self) -> int:
+        """Steps among them that were left out for a bad loss."""
+        return 0 if self.guard is None else self.guard.skipped
 
     def progress(self) -> float:
         """Share of the budget that is used."""
@@ -111,6 +125,33 @@ class TrainingModule(L.LightningModule):
         torch.manual_seed(
             int(np.random.SeedSequence((self.data.seed, number)).generate_state(1)[0])
         )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient by its norm, which the guard sees before the step is taken."""
+        if gradient_clip_val is None:
+            return
+        parameters = [value for group in optimizer.param_groups for value in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+        if (guard := self.guard) is not None:
+            guard.judge(self.trainer, self.data, norm)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Take a step, or leave it out where the guard says so."""
+        try:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        except Skipped:
+            optimizer.zero_grad()
 
     def rolled_out(self, batch: Batch) -> Tensor:
         """The loss of a window of which the model is given the first frames only."""

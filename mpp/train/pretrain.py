@@ -16,6 +16,7 @@ from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.fit import Precision, fit
 from mpp.train.loss import Loss, change_loss
+from mpp.train.modes import SKIP_LIMIT, OnBadLoss
 from mpp.train.modules import TrainingModule
 from mpp.train.optimizer import MakeOptimizer, muon_adamw
 from mpp.train.schedule import Schedule
@@ -44,6 +45,8 @@ def pretrain(
     loss: Loss = change_loss,
     optimizer: MakeOptimizer = muon_adamw,
     schedule: Schedule | None = None,
+    on_bad_loss: OnBadLoss = "stop",
+    skip_limit: int = SKIP_LIMIT,
 ) -> Surrogate:
     """Train a new model on a weighted mixture of systems.
 
@@ -73,12 +76,18 @@ def pretrain(
         optimizer: Makes the optimizer (`mpp.train.optimizer`).
         schedule: Makes the learning rate's course over the run (`mpp.train.schedule`);
             `Trapezoid` when left out.
+        on_bad_loss: What to do before a step whose loss or gradient is NaN, infinite or has
+            exploded: ``stop`` the run, or ``skip`` the step.
+        skip_limit: Steps that may be left out before the run ends.
 
     Returns:
         The trained model, with its card filled in.
 
     Raises:
-        InputError: Two datasets name the same system, or a dataset cannot be used.
+        InputError: Two datasets name the same system, a dataset cannot be used, or there is no room
+            for a checkpoint.
+        RunError: A bad loss, or too little memory.
+        Stopped: There was a SIGTERM.
     """
     require_at_least(0, seed=seed)
     if not datasets:
@@ -135,7 +144,11 @@ def pretrain(
             "seed": seed,
         },
     }
-    fit(module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume)
+    fit(
+        module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume,
+        on_bad_loss=on_bad_loss, skip_limit=skip_limit,
+    )  # fmt: skip
+    surrogate.card["recipe"]["skipped_steps"] = module.skipped
     if isinstance(surrogate, AxialTransformer):
         vars(surrogate).pop("predict", None)  # a copy of the model would call this one's
         surrogate.card["calibration"] = calibrate(surrogate, data)

@@ -17,8 +17,8 @@ from mpp.weights import save
 
 DRIVER = """
 import os, signal, sys
-from lightning.fabric.plugins.io import torch_io
 import mpp.study.closing
+import mpp.train.states
 from mpp.cli.main import main
 from mpp.train.finetune import FinetuningModule
 
@@ -34,17 +34,17 @@ if where == "step":
         return die() if calls[0] == count else start(self, *args)
     FinetuningModule.on_train_batch_start = step
 elif where == "checkpoint":
-    write = torch_io._atomic_save
+    write = mpp.train.states._write
     def save(*args):
         calls[0] += 1
         return die() if calls[0] == count else write(*args)
-    torch_io._atomic_save = save
+    mpp.train.states._write = save
 else:
     mpp.study.closing.score = die
 sys.exit(main(sys.argv[3:]))
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
 def killed(where: str, count: int, *words: object) -> bool:

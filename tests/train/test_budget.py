@@ -120,7 +120,7 @@ def test_a_run_that_ended_early_ends_again_when_it_is_resumed(make_model, two_sy
     for resume in (False, True):
         torch.manual_seed(0)
         # A rate at which no validation is better than the first.
-        module = TrainingModule(make_model(("tracer", "velocity_x")), lr=1e3)
+        module = TrainingModule(make_model(("tracer", "velocity_x")), lr=3.0)
         budget = fit(
             module, data, tmp_path, 20, validate_every=2, patience=0.2, resume=resume
         )  # fmt: skip

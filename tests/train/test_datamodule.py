@@ -90,3 +90,18 @@ def test_training_windows_reach_twice_as_far_as_the_model_where_runs_do(
     # A window of 6 frames needs a seventh as target; below 4 frames the history itself has none.
     ds = make_system("drift").isel(time=slice(0, length))
     assert window_frames(make_model(("tracer",)), [ds]) == frames
+
+
+def test_where_a_batch_is_from_is_where_its_frames_are(two_systems):
+    data = MixtureData(two_systems, two_systems, history=3, batch_size=3, seed=5)
+    seen = set()
+    for number, batch in zip(range(6), data.train_dataloader(), strict=False):
+        drawn = data.drawn(number)
+        seen.add(drawn.system)
+        ds = two_systems[data.systems.index(drawn.system)]
+        assert drawn.system == batch.system
+        for sample, (run, start) in enumerate(zip(drawn.runs, drawn.frames, strict=True)):
+            frames = ds.isel(sample=int(run), time=slice(start, start + drawn.length))
+            true = torch.from_numpy(frames[batch.names[0]].values)
+            torch.testing.assert_close(batch.values[sample, :, 0].double(), true.double())
+    assert seen == set(data.systems)

@@ -10,7 +10,7 @@ from mpp.model.lora import matrices, merge, tables
 from mpp.train.datamodule import MixtureData
 from mpp.train.finetune import FinetuningModule
 from mpp.train.fit import fit
-from mpp.train.modes import MODES, RATES
+from mpp.train.modes import MODES, RATES, require_policy
 
 NAMES = ("tracer", "velocity_x")
 ROWS = (
@@ -171,3 +171,13 @@ def test_a_mode_has_its_own_rate_unless_one_is_given(make_model, data):
 def test_what_is_no_mode_is_refused(make_model, data, options, message):
     with pytest.raises(InputError, match=message):
         FinetuningModule(make_model(NAMES), data, **options)
+
+
+@pytest.mark.parametrize(
+    ("policy", "limit", "message"),
+    [("ignore", 3, "on_bad_loss is 'ignore'; expected stop or skip"), ("skip", -1, "skip_limit")],
+)
+def test_what_is_no_way_to_treat_bad_losses_is_refused(policy, limit, message):
+    require_policy("skip", 0)
+    with pytest.raises(InputError, match=message):
+        require_policy(policy, limit)

@@ -12,11 +12,12 @@ from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
 from mpp.train import modules
-from mpp.train.fit import CHECKPOINTS, LAST
 from mpp.train.loss import nmse_loss
 from mpp.train.optimizer import DecayArrays
 from mpp.train.pretrain import pretrain
 from mpp.train.schedule import Trapezoid
+from mpp.train.states import FOLDER as CHECKPOINTS
+from mpp.train.states import LAST
 
 OPTIONS = {"batch_size": 2, "max_steps": 4, "validate_every": 2, "held_out": 0.25}
 
@@ -186,7 +187,7 @@ CHANGES = {
 
 def test_every_option_is_covered():
     elsewhere = {"datasets", "out", "model", "workers", "validate_every", "resume"}
-    elsewhere |= {"checkpointing", "compiled"}
+    elsewhere |= {"checkpointing", "compiled", "on_bad_loss", "skip_limit"}
     assert set(inspect.signature(pretrain).parameters) == elsewhere | CHANGES.keys()
 
 
