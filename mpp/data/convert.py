@@ -137,16 +137,18 @@ def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
 
 def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
     group = zarr.create_group(path, attributes=plain_attrs(ds.attrs))
+    made = {}
     for name, variable in ds.variables.items():
-        group.create_array(
+        made[str(name)] = group.create_array(
             str(name),
             shape=variable.shape,
             dtype=_dtype(ds, str(name)),
             chunks=_chunks(variable) or "auto",
             dimension_names=[str(dim) for dim in variable.dims],
             attributes=plain_attrs(variable.attrs),
+            config={"write_empty_chunks": True},  # so that one that is not there is a lost one
         )
-    _stream(ds, group.__getitem__, on_chunk)
+    _stream(ds, made.__getitem__, on_chunk)
     with warnings.catch_warnings():
         # xarray warns of stores without consolidated metadata, zarr of stores with it.
         warnings.simplefilter("ignore")

@@ -176,7 +176,8 @@ def real_dtype(dtype: np.dtype, where: str) -> np.dtype:
         InputError: The values are not real numbers.
     """
     if dtype.kind not in "fiub":
-        raise InputError(f"{where}: expected real numbers, got {dtype}")
+        parts = "their real and imaginary parts apart" if dtype.kind == "c" else "them as numbers"
+        raise InputError(f"{where}: expected real numbers, got {dtype}; write {parts}")
     exact = dtype.itemsize <= 4 if dtype.kind == "f" else dtype.itemsize <= 2
     return np.dtype("float32" if exact else "float64")
 

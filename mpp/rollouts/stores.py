@@ -205,6 +205,7 @@ class ZarrStore(FileStore):
             fill_value=entry.fill if entry.fill is not None else 0,
             dimension_names=list(entry.dims),
             attributes=plain_attrs(entry.attrs),
+            config={"write_empty_chunks": True},  # so that one that is not there is a lost one
         )
 
     def finish(self, lengths: Mapping[str, int], attrs: Mapping[str, Any]) -> None:
