@@ -16,7 +16,7 @@ from mpp import __version__
 from mpp.adapters import add_adapter, serialized
 from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
 from mpp.errors import InputError
-from mpp.files import written_beside
+from mpp.files import make_folder, written_beside
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
@@ -36,8 +36,7 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
     """
     known = {**model.card, **(card or {})}
     known.pop("sha256", None)  # of the weights that this model was loaded from
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(Path(path))
     with (
         written_beside(folder / DESCRIPTION) as text,
         written_beside(folder / WEIGHTS) as fresh,

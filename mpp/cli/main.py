@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mpp import __version__
 from mpp.errors import InputError
+from mpp.files import REFUSALS
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
@@ -64,6 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.run(arguments)
     except InputError as error:
         sys.stderr.write(f"mpp {words[0]}: {error}\n")
+        return 2
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(
+            f"mpp {words[0]}: {where}the system refuses ({error.strerror}); make room, or choose "
+            "another place\n"
+        )
         return 2
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"mpp {words[0]}: {str(interrupt) or 'interrupted'}\n")

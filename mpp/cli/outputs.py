@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mpp.errors import InputError
+from mpp.files import make_folder
 
 ENDINGS = (".nc", ".zarr")
 
@@ -39,8 +40,5 @@ def claim(out: Path, overwrite: bool, endings: Sequence[str] = ()) -> Path:
     occupied = any(out.iterdir()) if out.is_dir() else out.exists()
     if occupied and not overwrite:
         raise InputError(f"{out} exists; choose another --out or add --overwrite")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out.parent}: cannot make this folder ({error.strerror})") from error
+    make_folder(out.parent)
     return out

@@ -15,7 +15,7 @@ from mpp.data.mapping import Mapping
 from mpp.data.open import describe, read, require_usable
 from mpp.data.recognise import Paths
 from mpp.errors import InputError
-from mpp.files import written_beside
+from mpp.files import make_folder, written_beside
 from mpp.schema import role
 
 CHUNK_BYTES = 4 * 2**20
@@ -101,15 +101,12 @@ def write(
         InputError: The output must not be written, or the disk refuses.
     """
     out = require_free(Path(out), overwrite)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with written_beside(out) as unfinished:
-            if out.suffix == ".nc":
-                _write_netcdf(ds, unfinished, on_chunk)
-            else:
-                _write_zarr(ds, unfinished, on_chunk)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    make_folder(out.parent)
+    with written_beside(out) as unfinished:
+        if out.suffix == ".nc":
+            _write_netcdf(ds, unfinished, on_chunk)
+        else:
+            _write_zarr(ds, unfinished, on_chunk)
     return out
 
 

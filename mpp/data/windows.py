@@ -108,8 +108,8 @@ def require_finite(batch: Batch, source: str) -> None:
     if bad:
         raise InputError(
             f"{source}: {', '.join(bad)} holds NaN or infinite values, or some beyond float32 "
-            "(3.4e38); fill them or give a mask, as mpp convert does with --set 'missing: nearest' or "
-            "--set 'missing: mask', or choose other units"
+            "(3.4e38); fill them or give a mask, as mpp convert does with --set 'missing: nearest' "
+            "or --set 'missing: mask', or choose other units"
         )
 
 
