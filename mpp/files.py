@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mpp.errors import InputError
@@ -17,7 +17,7 @@ REFUSALS = tuple(
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "EIO")
     if hasattr(errno, name)
 )
-"""What a system answers where a disk is full or broken, or a file is not ours: no program's fault."""
+"""What a system answers where a disk is full or broken, or a file is not ours."""
 PROBE_BYTES = 2**17
 """What a disk must take that is not full."""
 
@@ -105,7 +105,8 @@ def _remove(entry: Path) -> None:
     if entry.is_dir():
         shutil.rmtree(entry, ignore_errors=True)
     else:
-        entry.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or the disk that refused it still refuses
+            entry.unlink()
 
 
 def _aside(path: Path) -> Path:

@@ -75,10 +75,10 @@ def require_free(out: Path, overwrite: bool) -> Path:
     """
     if out.suffix not in (".nc", ".zarr"):
         raise InputError(f"{out}: end the output's name in .nc (NetCDF) or .zarr (Zarr)")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists; choose another name, or replace it with --overwrite")
     if out.suffix == ".nc" and out.is_dir():
         raise InputError(f"{out} is a folder; name a file")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; choose another name, or replace it with --overwrite")
     return out
 
 
@@ -155,9 +155,24 @@ def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
 def _stream(ds: xr.Dataset, target: Callable[[str], Any], on_chunk: Report) -> None:
     places = [(str(name), place) for name in ds.variables for place in _places(ds.variables[name])]
     for number, (name, place) in enumerate(places):
-        values = ds.variables[name][place].values.astype(_dtype(ds, name), copy=False)
-        target(name)[place or ...] = values
+        target(name)[place or ...] = _cast(ds.variables[name][place].values, _dtype(ds, name), name)
         on_chunk(number + 1, len(places))
+
+
+def _cast(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """Values in the precision of the output.
+
+    Raises:
+        InputError: Some become infinite.
+    """
+    with np.errstate(over="ignore"):
+        made = values.astype(dtype, copy=False)
+    if made.dtype.kind == "f" and np.any(np.isinf(made) & np.isfinite(values)):
+        raise InputError(
+            f"{name} holds values beyond float32 (3.4e38), which fields are written as; choose "
+            "other units for it"
+        )
+    return made
 
 
 def _places(variable: xr.Variable) -> Iterator[tuple[slice, ...]]:

@@ -141,6 +141,8 @@ def write_page(
 
 def save_page(path: Path, title: str, sections: Iterable[Section], overwrite: bool = False) -> Path:
     """As `write_page`, at any path; its folder is made where it does not exist."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; choose another folder, or overwrite it")
     text = render(title, sections)

@@ -23,6 +23,18 @@ def files():
 
 
 @pytest.fixture(scope="session")
+def bench():
+    """How to call commands."""
+    return load("desk")
+
+
+@pytest.fixture(scope="session")
+def desk(bench, tmp_path_factory):
+    """All that commands need."""
+    return bench.make(tmp_path_factory.mktemp("desk"))
+
+
+@pytest.fixture(scope="session")
 def formats(files):
     """Every format by name."""
     return files.FORMATS

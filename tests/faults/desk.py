@@ -99,6 +99,10 @@ class Desk:
         return self.folder / "rollout.nc"
 
     @property
+    def estimates(self) -> Path:
+        return self.folder / "estimates.nc"
+
+    @property
     def config(self) -> Path:
         return self.folder / "config.yaml"
 
@@ -174,7 +178,8 @@ def make(folder: Path) -> Desk:
     (desk.system / "generate.py").write_text(SOLVER)
     avit = PublishedAViT(RELEASED_SLOTS, RELEASED_COUNT, width=32, heads=2, depth=1)
     torch.save({released_name(k): v for k, v in avit.state_dict().items()}, desk.released)
-    assert call(*desk.words("rollout", desk.rollout)).status == 0
+    for command, made in (("rollout", desk.rollout), ("infer", desk.estimates)):
+        assert call(*desk.words(command, made)).status == 0
     return desk
 
 
