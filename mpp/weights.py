@@ -70,6 +70,9 @@ def describe(checkpoint: str | Path) -> dict[str, Any]:
 def _described(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text())
+        for key, kind in (("arguments", dict), ("card", dict), ("sha256", str)):
+            if not isinstance(found[key], kind):
+                raise TypeError(f"{key} is {found[key]!r}")
         return {
             key: found[key] for key in ("format", "mpp", "model", "arguments", "card", "sha256")
         }
@@ -99,7 +102,7 @@ def load(checkpoint: str | Path, adapter: str | Path | None = None) -> Surrogate
             f"({__version__}) reads format {FORMAT}, install the one that wrote it"
         )
     known = {model.__name__: model for model in MODELS}
-    if found["model"] not in known:
+    if str(found["model"]) not in known:
         raise InputError(f"{path}: unknown model {found['model']!r}; expected {', '.join(known)}")
     file = path / WEIGHTS
     if not file.is_file() or _digest(file) != found["sha256"]:

@@ -95,6 +95,14 @@ class Mapping:
     even: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for key in ("sample", "time", "system"):
+            if not isinstance(getattr(self, key), str | None):
+                raise InputError(f"mapping: {key} must be a name, got {getattr(self, key)!r}")
+        if not isinstance(self.boundary, (str, Dict)):
+            raise InputError(
+                f"mapping: boundary must be one or two kinds, or pairs such as {{x: periodic}}, "
+                f"got {self.boundary!r}"
+            )
         for key in ("space", "keep", "group", "dims"):
             value = getattr(self, key)
             if value is not None and not isinstance(value, dict):

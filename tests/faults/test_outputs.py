@@ -288,9 +288,7 @@ def test_values_that_the_result_cannot_hold(tmp_path):
     ds = example((4, 4), 1, 3)
     ds["tracer"] = ds["tracer"].astype("f8") * 1e300
     for name in ("out.nc", "out.zarr"):
-        with pytest.raises(
-            InputError, match=r"tracer holds values beyond float32 .*; choose other"
-        ):
+        with pytest.raises(InputError, match="tracer holds values beyond float32"):
             write(ds, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
     ds["tracer"] = xr.where(ds["tracer"] > 0, np.inf, 0).astype("f8").assign_attrs(units="1")
