@@ -59,8 +59,12 @@ def inspecting(path: str) -> Iterator[h5py.File]:
     Raises:
         InputError: It is not there, no HDF5, cut off or damaged.
     """
-    with _explained(path), h5py.File(path, "r") as file:
-        yield file
+    with _explained(path):
+        with _lock:
+            if path in _handles and _handles[path][0] != _stamp(path):
+                release(path)  # or HDF5 would show what it remembers of a file written anew
+        with h5py.File(path, "r") as file:
+            yield file
 
 
 @contextmanager
@@ -78,13 +82,20 @@ def reading(path: str) -> Iterator[h5py.File]:
 def _explained(path: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, KeyError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise InputError(_why(path, error)) from error
 
 
-def _handle(path: str) -> h5py.File:
+def _stamp(path: str) -> tuple[int, int, int]:
+    """What changes when a file is written anew."""
     status = os.stat(path)
-    stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _handle(path: str) -> h5py.File:
+    stamp = _stamp(path)
     if path in _handles and _handles[path][0] != stamp:
         release(path)
     if path not in _handles:

@@ -98,6 +98,10 @@ class Mapping:
         for key in ("sample", "time", "system"):
             if not isinstance(getattr(self, key), str | None):
                 raise InputError(f"mapping: {key} must be a name, got {getattr(self, key)!r}")
+        if self.space == {}:
+            raise InputError(
+                "mapping: space names no axis; leave it out, or name one to three dims"
+            )
         if not isinstance(self.boundary, (str, Dict)):
             raise InputError(
                 f"mapping: boundary must be one or two kinds, or pairs such as {{x: periodic}}, "
@@ -105,7 +109,7 @@ class Mapping:
             )
         for key in ("space", "keep", "group", "dims"):
             value = getattr(self, key)
-            if value is not None and not isinstance(value, dict):
+            if value is not None and not (key == "space" and isinstance(value, dict)):
                 self._set(key, words(key, value))
         for key, example in EXAMPLES.items():
             if not isinstance(getattr(self, key), Dict):

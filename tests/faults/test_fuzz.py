@@ -10,15 +10,14 @@ import select
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.faults
 
-FLIPS = 150
-"""Damaged files of each format; each takes a few milliseconds."""
+FLIPS = 120
+"""Damaged files of each format; each takes a tenth of a second."""
 SECONDS = 20
 """A file that takes longer than this turns in circles, however busy the machine is."""
 WORKER = """
@@ -99,6 +98,26 @@ def reader():
     made.close()
 
 
+PLAIN = """
+import sys
+import h5py
+
+def look(name, item):
+    dict(item.attrs)
+    if isinstance(item, h5py.Dataset):
+        item[()]
+
+with h5py.File(sys.argv[1]) as file:
+    file.visititems(look)
+"""
+
+
+def crashes_h5py(path) -> bool:
+    """Whether HDF5 itself crashes on a file: nothing in the same process can prevent that."""
+    code = [sys.executable, "-c", PLAIN, str(path)]
+    return subprocess.run(code, capture_output=True, timeout=60).returncode < 0
+
+
 WHERE = {
     "netcdf": ["u"],
     "hdf5": ["u"],
@@ -122,27 +141,27 @@ def test_flipped_bytes(kind, formats, held, tmp_path, reader):
     form = formats[kind]
     whole = form(tmp_path, held).read_bytes()
     rng = np.random.default_rng(20)
-    path = tmp_path / f"damaged{form.ending}"
-    counts, slowest = {"read": 0, "refused": 0}, 0.0
-    path.write_bytes(whole)
-    assert reader(str(path), form.stated, form.field, WHERE[kind])[:2] == [
-        "read", list(held.values.shape)
-    ]  # fmt: skip
+    counts, slowest, crashes = {"read": 0, "refused": 0}, 0.0, 0
+    sound = reader(str(tmp_path / f"runs{form.ending}"), form.stated, form.field, WHERE[kind])
+    assert sound[:2] == ["read", list(held.values.shape)]
     for number in range(FLIPS):
+        path = tmp_path / f"damaged-{number}{form.ending}"
         path.write_bytes(damaged(whole, rng))
         start = time.perf_counter()
         told = reader(str(path), form.stated, form.field, WHERE[kind])
         slowest = max(slowest, time.perf_counter() - start)
-        keep = Path(f"{path}.{number}")
-        if told[0] not in counts or told[-1] is False:
-            path.rename(keep)
-        assert told[0] in counts, (number, told, keep)
+        if told[0] == "crashed" and kind != "classic" and crashes_h5py(path):
+            crashes += 1
+            continue
+        assert told[0] in counts, (told, path)
         counts[told[0]] += 1
         if told[0] == "refused":
-            assert "\n" not in told[1], keep
-            assert ";" in told[1] or ":" in told[1], (told, keep)
+            assert "\n" not in told[1], path
+            assert ";" in told[1], (told, path)
         else:
-            assert told[-1] is not False, ("other numbers than in the file", keep)
+            assert told[-1] is not False, ("other numbers than in the file", path)
+        path.unlink()
     # Both happen, or the test would say nothing.
     assert min(counts.values()) > 5, counts
     assert slowest < SECONDS
+    assert crashes <= FLIPS // 30
