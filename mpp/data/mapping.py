@@ -98,10 +98,9 @@ class Mapping:
         for key in ("sample", "time", "system"):
             if not isinstance(getattr(self, key), str | None):
                 raise InputError(f"mapping: {key} must be a name, got {getattr(self, key)!r}")
-        if self.space == {}:
-            raise InputError(
-                "mapping: space names no axis; leave it out, or name one to three dims"
-            )
+        for key in ("space", "missing"):
+            if getattr(self, key) == {}:
+                raise InputError(f"mapping: {key} is empty; leave it out, or say what it is")
         if not isinstance(self.boundary, (str, Dict)):
             raise InputError(
                 f"mapping: boundary must be one or two kinds, or pairs such as {{x: periodic}}, "
