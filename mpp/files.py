@@ -2,35 +2,116 @@
 
 import errno
 import os
+import re
 import shutil
+import socket
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from mpp.errors import InputError
+
+REFUSALS = tuple(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "EIO")
+    if hasattr(errno, name)
+)
+"""What a system answers where a disk is full or broken, or a file is not ours."""
+PROBE_BYTES = 2**17
+"""What a disk must take that is not full."""
 
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
     """A name beside ``path`` to write a file or a folder at, which then takes the place of it.
 
-    After an error what was there before is there still, and nothing else.
+    After an error what was there before is there still, and nothing else. What processes of this
+    machine left beside ``path`` that were killed is taken away first.
 
     Args:
         path: Where the result belongs; its folder is there.
+
+    Raises:
+        InputError: The disk refuses, because it is full, for instance.
 
     Examples:
         >>> with written_beside(Path("scores.csv")) as unfinished:  # doctest: +SKIP
         ...     table.to_csv(unfinished)
     """
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    unfinished = _beside(path, os.getpid())
     try:
+        _clear(path)
         yield unfinished
         _flush(unfinished)
         _rename(unfinished, path)
+    except (OSError, RuntimeError) as error:
+        if not _refused(error, path):
+            raise
+        raise InputError(
+            f"{path}: cannot be written ({_reason(error, path.parent)}); make room or the folder "
+            "writable, or choose another place"
+        ) from error
     finally:
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished)
-        else:
-            unfinished.unlink(missing_ok=True)
+        _remove(unfinished)
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder, and those around it, where it does not exist.
+
+    Raises:
+        InputError: The disk refuses, or a file stands there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot make this folder ({error.strerror}); choose another place"
+        ) from error
+    return folder
+
+
+def _beside(path: Path, process: int | str) -> Path:
+    """A name that says whose it is: machines that share a disk do not share their processes."""
+    machine = re.sub(r"\W+", "-", socket.gethostname())[:32]
+    return path.with_name(f".{path.stem}.{machine}.{process}{path.suffix}")
+
+
+def _clear(path: Path) -> None:
+    """Take away what killed processes left, and bring back what one had put aside."""
+    aside = _aside(path)
+    if aside.exists() and not path.exists():
+        aside.rename(path)
+    prefix, suffix = _beside(path, "\0").name.split("\0")
+    for entry in path.parent.iterdir():
+        number = entry.name.removeprefix(prefix).removesuffix(suffix)
+        if entry.name == f"{prefix}{number}{suffix}" and number.isdecimal() and _is_over(number):
+            _remove(entry)
+
+
+def _is_over(process: str) -> bool:
+    """Whether that process is no more; this one has left nothing yet."""
+    if int(process) == os.getpid():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:  # of another user, alive
+        return False
+    return False
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        with suppress(OSError):  # it is not there, or the disk that refused it still refuses
+            entry.unlink()
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,7 +140,31 @@ def _rename(unfinished: Path, path: Path) -> None:
     if not path.is_dir():
         unfinished.replace(path)
         return
-    old = path.with_name(f".{path.name}.old")
+    old = _aside(path)
+    if old.exists():
+        shutil.rmtree(old)
     path.rename(old)
     unfinished.rename(path)
     shutil.rmtree(old)
+
+
+def _refused(error: OSError | RuntimeError, path: Path) -> bool:
+    """Whether an error is the disk's where the result goes, and no other fault."""
+    if isinstance(error, RuntimeError):
+        return str(error).startswith("NetCDF: ")
+    if isinstance(error, FileNotFoundError) and path.parent.is_dir():
+        return False
+    name = error.filename
+    return not isinstance(name, str) or Path(name).is_relative_to(path.parent)
+
+
+def _reason(error: OSError | RuntimeError, folder: Path) -> str:
+    """Why the disk refuses; the libraries of NetCDF do not say, so that it is tried once more."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+            left = PROBE_BYTES
+            while left:
+                left -= probe.write(bytes(left))
+    except OSError as found:
+        return found.strerror or str(found)
+    return getattr(error, "strerror", None) or str(error)

@@ -16,7 +16,7 @@ from mpp import __version__
 from mpp.adapters import add_adapter, serialized
 from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
 from mpp.errors import InputError
-from mpp.files import no_room, written_beside
+from mpp.files import make_folder, written_beside
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
@@ -39,26 +39,22 @@ def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None)
     """
     known = {**model.card, **(card or {})}
     known.pop("sha256", None)  # of the weights that this model was loaded from
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (
-            written_beside(folder / DESCRIPTION) as text,
-            written_beside(folder / WEIGHTS) as fresh,
-        ):
-            # Not safetensors' own `save_file`, which lets nobody else read the file.
-            fresh.write_bytes(serialized(model))
-            description = {
-                "format": FORMAT,
-                "mpp": __version__,
-                "model": type(model).__name__,
-                "arguments": model.arguments,
-                "card": known,
-                "sha256": _digest(fresh),
-            }
-            text.write_text(json.dumps(description, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(no_room(folder / WEIGHTS, error)) from error
+    folder = make_folder(Path(path))
+    with (
+        written_beside(folder / DESCRIPTION) as text,
+        written_beside(folder / WEIGHTS) as fresh,
+    ):
+        # Not safetensors' own `save_file`, which lets nobody else read the file.
+        fresh.write_bytes(serialized(model))
+        description = {
+            "format": FORMAT,
+            "mpp": __version__,
+            "model": type(model).__name__,
+            "arguments": model.arguments,
+            "card": known,
+            "sha256": _digest(fresh),
+        }
+        text.write_text(json.dumps(description, indent=2) + "\n")
     return folder
 
 
@@ -77,6 +73,9 @@ def describe(checkpoint: str | Path) -> dict[str, Any]:
 def _described(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text())
+        for key, kind in (("arguments", dict), ("card", dict), ("sha256", str)):
+            if not isinstance(found[key], kind):
+                raise TypeError(f"{key} is {found[key]!r}")
         return {
             key: found[key] for key in ("format", "mpp", "model", "arguments", "card", "sha256")
         }
@@ -106,7 +105,7 @@ def load(checkpoint: str | Path, adapter: str | Path | None = None) -> Surrogate
             f"({__version__}) reads format {FORMAT}, install the one that wrote it"
         )
     known = {model.__name__: model for model in MODELS}
-    if found["model"] not in known:
+    if str(found["model"]) not in known:
         raise InputError(f"{path}: unknown model {found['model']!r}; expected {', '.join(known)}")
     file = path / WEIGHTS
     if not file.is_file() or _digest(file) != found["sha256"]:

@@ -56,10 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
     from mpp.cli.evaluate import render
     from mpp.cli.progress import progress
     from mpp.demo import WRITTEN, Plan, demo
+    from mpp.files import make_folder
     from mpp.metrics import table
 
     out: Path = claim(arguments.out, arguments.overwrite)
-    out.mkdir(exist_ok=True)
+    make_folder(out)
     for name in WRITTEN:  # never the whole folder: it may hold more than a demo
         part = out / name
         if part.is_dir():

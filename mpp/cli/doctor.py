@@ -24,6 +24,7 @@ from pathlib import Path
 from mpp.cli.parsing import CHECKPOINT, CommandParser
 from mpp.cli.source import add_source, stated_mapping
 from mpp.errors import InputError
+from mpp.files import make_folder, written_beside
 
 
 def parser() -> CommandParser:
@@ -75,10 +76,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _save(mapping: str, path: Path) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(mapping)
-    except FileExistsError as error:
-        raise InputError(f"{path} exists; give --save-mapping another name") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    if path.exists():
+        raise InputError(f"{path} exists; give --save-mapping another name")
+    make_folder(path.parent)
+    with written_beside(path) as unfinished:
+        unfinished.write_text(mapping, encoding="utf-8")

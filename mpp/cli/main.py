@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mpp import __version__
 from mpp.errors import InputError, RunError, Stopped
+from mpp.files import REFUSALS
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
@@ -77,6 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         sys.stderr.write(f"mpp {words[0]}: {stopped.message}{_how_to_go_on(words[0])}\n")
         return Stopped.STATUS
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(
+            f"mpp {words[0]}: {where}the system refuses ({error.strerror}); make room, or choose "
+            "another place\n"
+        )
+        return 2
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"mpp {words[0]}: {str(interrupt) or 'interrupted'}\n")
         return 130

@@ -1,12 +1,14 @@
 """Where results go: never over existing ones unasked."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from mpp.errors import InputError
+from mpp.files import make_folder
 
 ENDINGS = (".nc", ".zarr")
 
@@ -27,20 +29,20 @@ def claim(out: Path, overwrite: bool, endings: Sequence[str] = ()) -> Path:
 
     Raises:
         InputError: Something is there already and must not be replaced, the name does not end in
-            one of ``endings``, a folder stands where a file goes or a file where a folder goes, or
-            the folder cannot be made.
+            one of ``endings``, a folder stands where a file goes or a file where a folder goes, the
+            folder cannot be made, or nothing may be written in it.
     """
     if endings and out.suffix not in endings:
         raise InputError(f"{out}: expected a name that ends in {' or '.join(endings)}")
-    if out.suffix == ".nc" and endings and out.is_dir():
-        raise InputError(f"{out} is a folder; name a file in it, such as {out / 'result.nc'}")
+    if endings and out.suffix != ".zarr" and out.is_dir():
+        inside = out / f"result{out.suffix}"
+        raise InputError(f"{out} is a folder; name a file in it, such as {inside}")
     if not endings and out.is_file():
         raise InputError(f"{out} is a file; name a folder with --out")
     occupied = any(out.iterdir()) if out.is_dir() else out.exists()
     if occupied and not overwrite:
         raise InputError(f"{out} exists; choose another --out or add --overwrite")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out.parent}: cannot make this folder ({error.strerror})") from error
+    place = out if out.is_dir() else make_folder(out.parent)
+    if not os.access(place, os.W_OK):
+        raise InputError(f"{place}: no permission to write there; choose another --out")
     return out

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mpp.cli.outputs import tell
+from mpp.cli.outputs import claim, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
 from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
@@ -128,9 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
     from mpp.viz.transfer_report import transfer_report
 
     study = settings(arguments)
-    out = Path(arguments.out)
-    if out.is_file():
-        raise InputError(f"{out} is a file; name a folder with --out")
+    out = claim(Path(arguments.out), overwrite=True)  # a study that is there goes on
     model = load(arguments.checkpoint)
     datasets, test = (
         [opened(p, arguments) for p in paths] for paths in (arguments.data, arguments.test)

@@ -1,6 +1,8 @@
 """What to write in a mapping where a file cannot be read without one."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,7 +15,8 @@ from mpp.data.guess import (
     looks_like_time,
     words,
 )
-from mpp.data.mapping import Mapping, line
+from mpp.data.mapping import Mapping as Stated
+from mpp.data.mapping import line
 from mpp.errors import InputError
 
 NAMELESS = ("phony_dim_", "dim_")
@@ -34,6 +37,8 @@ def no_time(ds: xr.Dataset) -> str:
     """That no dim counts the frames, and how to say which does."""
     if any(nameless(variable.dims) and variable.ndim > 1 for variable in ds.variables.values()):
         return f"no time axis, for its dims have no names; {_naming(ds)}"
+    if not ds.variables:
+        return "it holds no arrays of numbers; name the file with the fields"
     return (
         f"no time axis among its dims ({_list(ds.dims)}); name it with time='...' (in a mapping "
         "file, time: ...), or give runs with several frames"
@@ -57,6 +62,19 @@ def _usual_dims(shape: tuple[int, ...]) -> list[str]:
     axes = ["x", "y", "z"] if cube else ["x", "y"][: max(1, len(rest) - 1)]
     lead = ["sample", "time"][-(len(rest) - len(axes)) :] if len(rest) > len(axes) else []
     return [*lead, *axes, *last]
+
+
+def unreal(variables: Mapping[Any, xr.Variable], rank: int = 2) -> str:
+    """That the likeliest fields hold no real numbers, and what to write; nothing where they do."""
+    fields = {name: v for name, v in variables.items() if v.ndim >= rank}
+    if not fields or any(variable.dtype.kind in "fiub" for variable in fields.values()):
+        return ""
+    name, field = next(iter(fields.items()))
+    parts = "; write its real and its imaginary part as two variables"
+    return (
+        f"{name} holds {field.dtype}, expected real numbers"
+        f"{parts if field.dtype.kind == 'c' else '; write them as numbers'}"
+    )
 
 
 def channels(ds: xr.Dataset, dim: str) -> str:
@@ -88,7 +106,7 @@ def no_field(
     return f"no variable has the dims ({dims}) of a field{why}"
 
 
-def kept(ds: xr.Dataset, mapping: Mapping) -> list[str]:
+def kept(ds: xr.Dataset, mapping: Stated) -> list[str]:
     """The variables that a mapping keeps, by whichever name; all if it says nothing."""
     keep, new = mapping.keep, mapping.names
     return [
@@ -136,7 +154,7 @@ def require_one_time(ds: xr.Dataset, dim: str, source: str) -> None:
 
 
 def require_one_grid(
-    ds: xr.Dataset, mapping: Mapping, time: str, sample: str | None, source: str
+    ds: xr.Dataset, mapping: Stated, time: str, sample: str | None, source: str
 ) -> None:
     """Refuse fields that stand on different points of the same cells.
 

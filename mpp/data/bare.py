@@ -12,6 +12,7 @@ import xarray as xr
 import zarr
 from zarr.errors import ContainsArrayError
 
+from mpp.data.advice import unreal
 from mpp.data.hdf5 import Hdf5Array, inspecting, text
 from mpp.data.hdf5 import group as inner
 from mpp.data.lazy import LazyArray, lazy
@@ -66,7 +67,7 @@ def _hdf5(file: str, item: h5py.Dataset, dims: list[str]) -> xr.Variable:
     return lazy(dims, Hdf5Array(file, str(item.name).strip("/"), dims, sizes, {}, item.dtype), {})
 
 
-def bare_zarr(path: Path, group: str) -> xr.Dataset:
+def bare_zarr(path: Path, group: str, gaps: bool = False) -> xr.Dataset:
     """The arrays of a group, lazily, with dims by the names they have, else by size."""
     try:
         store: Any = zarr.open_group(path, mode="r", path=group)
@@ -86,7 +87,7 @@ def bare_zarr(path: Path, group: str) -> xr.Dataset:
             dims.append(dim or _nameless(size, taken))
             taken.add(dims[-1])
         inside = f"{group}/{name}" if group else name
-        data: LazyArray = ZarrArray(str(path.resolve()), inside)
+        data: LazyArray = ZarrArray(str(path.resolve()), inside, gaps)
         attrs = dict(array.attrs)
         found[name] = (
             lazy(dims, data, attrs) if dims else xr.Variable((), np.asarray(array[()]), attrs)
@@ -120,6 +121,8 @@ def name_dims(ds: xr.Dataset, names: tuple[str, ...], source: str) -> xr.Dataset
     """
     fields = [v for v in ds.variables.values() if v.ndim == len(names) and v.dtype.kind in KINDS]
     if not fields:
+        if other := unreal(ds.variables, len(names)):
+            raise InputError(f"{source}: {other}")
         ranks = sorted({v.ndim for v in ds.variables.values()})
         raise InputError(
             f"{source}: dims names {len(names)} ({', '.join(names)}), but its arrays have "
@@ -129,17 +132,22 @@ def name_dims(ds: xr.Dataset, names: tuple[str, ...], source: str) -> xr.Dataset
     for place, name in enumerate(names):
         lengths = [v.shape[place] for v in fields]
         sizes[name] = max(sorted(set(lengths)), key=lengths.count)
-    data = {str(k): _named(str(k), v, names, sizes) for k, v in ds.variables.items()}
+    data = {str(k): _named(str(k), v, names, sizes, source) for k, v in ds.variables.items()}
     return _dataset(data, Path(source)).assign_attrs(ds.attrs)
 
 
 def _named(
-    key: str, variable: xr.Variable, names: tuple[str, ...], sizes: dict[str, int]
+    key: str, variable: xr.Variable, names: tuple[str, ...], sizes: dict[str, int], source: str
 ) -> xr.Variable:
     shape, known = variable.shape, list(sizes.values())
     if variable.ndim == len(names):
         dims = [n if sizes[n] == s else f"{n}_{s}" for n, s in zip(names, shape, strict=True)]
-    elif variable.ndim == 1 and sizes.get(key) == shape[0]:
+    elif variable.ndim == 1 and key in sizes:
+        if sizes[key] != shape[0]:
+            raise InputError(
+                f"{source}: {key} has {shape[0]} points, the fields {sizes[key]} along their dim "
+                f"called so; write both alike, or give the dim another name in `dims: [...]`"
+            )
         dims = [key]
     elif variable.ndim == 1 and known.count(shape[0]) == 1:
         dims = [names[known.index(shape[0])]]

@@ -4,6 +4,7 @@ The NetCDF library reads zeros behind the end of such a file without a word, so 
 off is found out by its length alone. Layout: NetCDF Classic Format Specification, Unidata.
 """
 
+import os
 import struct
 from math import prod
 from typing import BinaryIO
@@ -17,20 +18,29 @@ class _Header:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
+        self.size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         version = self._take(4)[3]
         self.count_format = ">q" if version == 5 else ">i"
         self.offset_format = ">i" if version == 1 else ">q"
 
     def _take(self, size: int) -> bytes:
-        data = self.file.read(size)
-        if len(data) < size:
+        # Before memory is taken for it: a damaged size may be of any length, even a negative one.
+        if not 0 <= size <= self.size - self.file.tell():
             raise EOFError("the header itself is cut off")
-        return data
+        return self.file.read(size)
 
     def number(self, form: str) -> int:
         return struct.unpack(form, self._take(struct.calcsize(form)))[0]
 
     def count(self) -> int:
+        found = self.number(self.count_format)
+        if found < 0:
+            raise EOFError("the header states a negative number of something")
+        return found
+
+    def records(self) -> int:
+        """How often the variables without an end of their own go on; -1 where nobody counted."""
         return self.number(self.count_format)
 
     def tag(self) -> int:
@@ -54,10 +64,12 @@ def least_size(file: BinaryIO) -> int:
     """Bytes up to the end of the last value.
 
     Raises:
-        EOFError: The file ends within its header.
+        EOFError: The file ends within its header, or the header states what cannot be.
+        IndexError: A variable has a dim that is not there.
+        KeyError: A type that does not exist.
     """
     header = _Header(file)
-    records = header.count()
+    records = header.records()
     header.tag()
     lengths = []
     for _ in range(header.count()):

@@ -15,7 +15,7 @@ from mpp.data.mapping import Mapping
 from mpp.data.open import describe, read, require_usable
 from mpp.data.recognise import Paths
 from mpp.errors import InputError
-from mpp.files import written_beside
+from mpp.files import make_folder, written_beside
 from mpp.schema import role
 
 CHUNK_BYTES = 4 * 2**20
@@ -75,10 +75,10 @@ def require_free(out: Path, overwrite: bool) -> Path:
     """
     if out.suffix not in (".nc", ".zarr"):
         raise InputError(f"{out}: end the output's name in .nc (NetCDF) or .zarr (Zarr)")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists; choose another name, or replace it with --overwrite")
     if out.suffix == ".nc" and out.is_dir():
         raise InputError(f"{out} is a folder; name a file")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; choose another name, or replace it with --overwrite")
     return out
 
 
@@ -101,15 +101,12 @@ def write(
         InputError: The output must not be written, or the disk refuses.
     """
     out = require_free(Path(out), overwrite)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with written_beside(out) as unfinished:
-            if out.suffix == ".nc":
-                _write_netcdf(ds, unfinished, on_chunk)
-            else:
-                _write_zarr(ds, unfinished, on_chunk)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    make_folder(out.parent)
+    with written_beside(out) as unfinished:
+        if out.suffix == ".nc":
+            _write_netcdf(ds, unfinished, on_chunk)
+        else:
+            _write_zarr(ds, unfinished, on_chunk)
     return out
 
 
@@ -137,16 +134,18 @@ def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
 
 def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
     group = zarr.create_group(path, attributes=plain_attrs(ds.attrs))
+    made = {}
     for name, variable in ds.variables.items():
-        group.create_array(
+        made[str(name)] = group.create_array(
             str(name),
             shape=variable.shape,
             dtype=_dtype(ds, str(name)),
             chunks=_chunks(variable) or "auto",
             dimension_names=[str(dim) for dim in variable.dims],
             attributes=plain_attrs(variable.attrs),
+            config={"write_empty_chunks": True},  # so that one that is not there is a lost one
         )
-    _stream(ds, group.__getitem__, on_chunk)
+    _stream(ds, made.__getitem__, on_chunk)
     with warnings.catch_warnings():
         # xarray warns of stores without consolidated metadata, zarr of stores with it.
         warnings.simplefilter("ignore")
@@ -156,9 +155,24 @@ def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
 def _stream(ds: xr.Dataset, target: Callable[[str], Any], on_chunk: Report) -> None:
     places = [(str(name), place) for name in ds.variables for place in _places(ds.variables[name])]
     for number, (name, place) in enumerate(places):
-        values = ds.variables[name][place].values.astype(_dtype(ds, name), copy=False)
-        target(name)[place or ...] = values
+        target(name)[place or ...] = _cast(ds.variables[name][place].values, _dtype(ds, name), name)
         on_chunk(number + 1, len(places))
+
+
+def _cast(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """Values in the precision of the output.
+
+    Raises:
+        InputError: Some become infinite.
+    """
+    with np.errstate(over="ignore"):
+        made = values.astype(dtype, copy=False)
+    if made.dtype.kind == "f" and np.any(np.isinf(made) & np.isfinite(values)):
+        raise InputError(
+            f"{name} holds values beyond float32 (3.4e38), which fields are written as; choose "
+            "other units for it"
+        )
+    return made
 
 
 def _places(variable: xr.Variable) -> Iterator[tuple[slice, ...]]:

@@ -28,7 +28,7 @@ from mpp.data.system import (
     require_solver,
 )
 from mpp.errors import InputError
-from mpp.files import written_beside
+from mpp.files import make_folder, written_beside
 from mpp.schema import names, require_valid
 
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -181,10 +181,7 @@ def check_numbers(
 def _prepare(path: Path, overwrite: bool) -> Path:
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; choose another --out or pass --overwrite")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot make this folder ({error.strerror})") from error
+    make_folder(path.parent)
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path.parent}: no permission to write there; choose another --out")
     return path

@@ -32,9 +32,9 @@ def open_groups(path: Path, kind: Plain, mapping: Mapping) -> list[tuple[str, xr
     Raises:
         InputError: A group that is not there, or variables in several groups with none chosen.
     """
-    wanted, there = mapping.group, []
+    wanted, there, gaps = mapping.group, [], mapping.missing is not None
     if wanted is None:
-        whole = open_plain(path, kind)
+        whole = open_plain(path, kind, gaps=gaps)
         if not any(variable.ndim > 1 for variable in whole.variables.values()):
             there = list_groups(path, kind)
         wanted = _only_one(path, there)
@@ -42,7 +42,7 @@ def open_groups(path: Path, kind: Plain, mapping: Mapping) -> list[tuple[str, xr
             return [(str(path), whole)]
     there = there or list_groups(path, kind)
     chosen = [group for name in wanted for group in _matching(name, there, path)]
-    opened = [(name, _with_surroundings(path, kind, name, there)) for name in chosen]
+    opened = [(name, _with_surroundings(path, kind, name, there, gaps)) for name in chosen]
     held = [{str(key) for key in ds.data_vars} for _, ds in opened]
     alike = len(opened) > 1 and all(other == held[0] for other in held[1:])
     if len(opened) == 1 or (alike and mapping.join != "fields"):
@@ -102,15 +102,17 @@ def _shown(names: list[str]) -> str:
     return (", ".join(names[:SHOWN]) or "none") + more
 
 
-def _with_surroundings(path: Path, kind: Plain, name: str, there: list[str]) -> xr.Dataset:
+def _with_surroundings(
+    path: Path, kind: Plain, name: str, there: list[str], gaps: bool
+) -> xr.Dataset:
     """A group with the coordinates of its dims and the numbers in the groups around it."""
-    ds = open_plain(path, kind, name)
+    ds = open_plain(path, kind, name, gaps)
     parts = name.split("/") if name else []
     for depth in reversed(range(len(parts))):
         outer = "/".join(parts[:depth])
         if outer and outer not in there:
             continue
-        for key, variable in open_plain(path, kind, outer).variables.items():
+        for key, variable in open_plain(path, kind, outer, gaps).variables.items():
             if key in ds.variables:
                 continue
             if variable.ndim == 0:

@@ -63,8 +63,12 @@ def inspecting(path: str) -> Iterator[h5py.File]:
     Raises:
         InputError: It is not there, no HDF5, cut off or damaged.
     """
-    with _explained(path), h5py.File(path, "r") as file:
-        yield file
+    with _explained(path):
+        with _lock:
+            if path in _handles and _handles[path][0] != _stamp(path):
+                release(path)  # or HDF5 would show what it remembers of a file written anew
+        with h5py.File(path, "r") as file:
+            yield file
 
 
 @contextmanager
@@ -96,13 +100,20 @@ def reading_item(path: str, name: str) -> Iterator[h5py.Dataset]:
 def _explained(path: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, KeyError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise InputError(_why(path, error)) from error
 
 
-def _handle(path: str) -> h5py.File:
+def _stamp(path: str) -> tuple[int, int, int]:
+    """What changes when a file is written anew."""
     status = os.stat(path)
-    stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _handle(path: str) -> h5py.File:
+    stamp = _stamp(path)
     if path in _handles and _handles[path][0] != stamp:
         release(path)
     if path not in _handles:
@@ -194,7 +205,8 @@ def real_dtype(dtype: np.dtype, where: str) -> np.dtype:
         InputError: The values are not real numbers.
     """
     if dtype.kind not in "fiub":
-        raise InputError(f"{where}: expected real numbers, got {dtype}")
+        parts = "their real and imaginary parts apart" if dtype.kind == "c" else "them as numbers"
+        raise InputError(f"{where}: expected real numbers, got {dtype}; write {parts}")
     exact = dtype.itemsize <= 4 if dtype.kind == "f" else dtype.itemsize <= 2
     return np.dtype("float32" if exact else "float64")
 

@@ -95,9 +95,20 @@ class Mapping:
     even: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for key in ("sample", "time", "system"):
+            if not isinstance(getattr(self, key), str | None):
+                raise InputError(f"mapping: {key} must be a name, got {getattr(self, key)!r}")
+        for key in ("space", "missing"):
+            if getattr(self, key) == {}:
+                raise InputError(f"mapping: {key} is empty; leave it out, or say what it is")
+        if not isinstance(self.boundary, (str, Dict)):
+            raise InputError(
+                f"mapping: boundary must be one or two kinds, or pairs such as {{x: periodic}}, "
+                f"got {self.boundary!r}"
+            )
         for key in ("space", "keep", "group", "dims"):
             value = getattr(self, key)
-            if value is not None and not isinstance(value, dict):
+            if value is not None and not (key == "space" and isinstance(value, dict)):
                 self._set(key, words(key, value))
         for key, example in EXAMPLES.items():
             if not isinstance(getattr(self, key), Dict):

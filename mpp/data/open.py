@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from mpp.data.bare import name_dims
@@ -178,7 +179,7 @@ def problems_of(ds: xr.Dataset) -> list[str]:
     """Everything that keeps a dataset from training, each with what to do about it."""
     errors = [violation for violation in validate(ds) if violation.severity == "error"]
     open_sides = [axis for axis in space_axes(ds) if "boundary" not in ds[axis].attrs]
-    told = [_told(error) for error in errors if error.problem != "no boundary condition"]
+    told = [_told(error, ds) for error in errors if error.problem != "no boundary condition"]
     if open_sides:
         example = " ".join(f"--boundary {axis}=KIND" for axis in open_sides)
         lines = line(boundary=dict.fromkeys(open_sides, "KIND"))
@@ -196,10 +197,12 @@ def problems_of(ds: xr.Dataset) -> list[str]:
     return told
 
 
-def _told(error: Violation) -> str:
+def _told(error: Violation, ds: xr.Dataset) -> str:
     if error.where == "time" and error.problem.startswith("uneven"):
         return f"time: {error.problem}; interpolate to even steps with {line(even=('time',))}"
     if error.where == "time" and "do not increase" in error.problem:
+        if np.all(np.diff(ds["time"].values) < 0):
+            return "time: its values fall throughout; write the frames in the order of their times"
         rule = "drops what is written again later, as after a restart"
         return f"time: {error.problem}; {line(join='time')} {rule}"
     return str(error)

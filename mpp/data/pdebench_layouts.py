@@ -120,7 +120,9 @@ def _common_grid(path: str, file: h5py.File, groups: list[str]) -> dict[str, np.
     for other in (groups[place] for place in places[1:]):
         for axis, points in grid.items():
             found = hdf5.values(file, f"{other}/grid/{axis}")
-            if found.shape != points.shape or not np.allclose(found, points, rtol=1e-5):
+            if found.shape != points.shape or not np.allclose(
+                found, points, rtol=1e-5, equal_nan=True
+            ):
                 raise InputError(
                     f"{path}: grid/{axis} of {other} and of {groups[0]} differ; put trajectories "
                     "on different grids into different files"
@@ -309,7 +311,7 @@ def _equal_times(path: str, times: np.ndarray) -> np.ndarray:
     """The times of all samples, given that they are the same."""
     if times.ndim == 1:
         return times
-    if times.ndim != 2 or not np.allclose(times, times[:1], rtol=1e-5):
+    if times.ndim != 2 or not np.allclose(times, times[:1], rtol=1e-5, equal_nan=True):
         raise InputError(
             f"{path}: its samples have different times (t of shape {times.shape}); put samples of "
             "different times into different files"

@@ -1,6 +1,8 @@
 """NetCDF and Zarr as xarray reads them, but safe in worker processes and with times as numbers."""
 
-from pathlib import Path
+import json
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import xarray as xr
@@ -9,13 +11,14 @@ from mpp.data.bare import bare_hdf5, bare_zarr
 from mpp.data.classic import least_size
 from mpp.data.hdf5 import Hdf5Array
 from mpp.data.lazy import LazyArray, lazy
+from mpp.data.recognise import is_zarr, looking
 from mpp.data.stores import ClassicArray, ZarrArray
 from mpp.errors import InputError
 
 Plain = Literal["netcdf4", "netcdf3", "zarr"]
 
 
-def open_plain(path: Path, kind: Plain, group: str = "") -> xr.Dataset:
+def open_plain(path: Path, kind: Plain, group: str = "", gaps: bool = False) -> xr.Dataset:
     """Open a NetCDF file or a Zarr store lazily, packed values unpacked and fill values as NaN.
 
     Times stay numbers with their units, so that ``t_star`` or ``Myr`` are as good as ``days since
@@ -25,10 +28,14 @@ def open_plain(path: Path, kind: Plain, group: str = "") -> xr.Dataset:
         path: File or folder.
         kind: What it holds.
         group: The group to read, by its path inside; the outermost when left out.
+        gaps: Whether chunks that a Zarr store lacks are read as NaN; otherwise they are refused.
 
     Raises:
         InputError: The file is damaged.
     """
+    if kind == "zarr":
+        with looking(path):
+            _require_described(path / group)
     if kind == "netcdf3":
         _require_whole(path)
     try:
@@ -36,10 +43,10 @@ def open_plain(path: Path, kind: Plain, group: str = "") -> xr.Dataset:
             # A Zarr store lists its arrays in the order of the file system, which is none.
             listed = [str(name) for name in raw.variables]
             order = sorted(listed) if kind == "zarr" else listed
-            found = {name: _reread(path, kind, group, name, raw) for name in order}
+            found = {name: _reread(path, kind, group, name, raw, gaps) for name in order}
             ds = xr.Dataset(found, attrs=dict(raw.attrs))
     except _NoDims as error:
-        ds = _bare(path, kind, group, str(error.__cause__))
+        ds = _bare(path, kind, group, str(error.__cause__), gaps)
     coords = [name for name in ds.data_vars if ds[name].dims == (name,)]
     try:
         return xr.decode_cf(ds.set_coords(coords), decode_times=False, decode_timedelta=False)
@@ -47,9 +54,9 @@ def open_plain(path: Path, kind: Plain, group: str = "") -> xr.Dataset:
         raise InputError(f"{path}: its attributes contradict each other ({error})") from error
 
 
-def _bare(path: Path, kind: Plain, group: str, reason: str) -> xr.Dataset:
+def _bare(path: Path, kind: Plain, group: str, reason: str, gaps: bool) -> xr.Dataset:
     try:
-        return bare_zarr(path, group) if kind == "zarr" else bare_hdf5(path, group)
+        return bare_zarr(path, group, gaps) if kind == "zarr" else bare_hdf5(path, group)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
@@ -77,11 +84,36 @@ def _raw(path: Path, kind: Plain, group: str) -> xr.Dataset:
         if kind == "netcdf3":
             return xr.open_dataset(path, engine="netcdf4", **options)
         return xr.open_dataset(path, engine="h5netcdf", phony_dims="access", **inside)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         # What has dims in no form that xarray knows stands in a sound file all the same.
         if kind != "netcdf3" and isinstance(error, (KeyError, ValueError)):
             raise _NoDims from error
         raise _unreadable(path, kind, str(error)) from error
+
+
+def _require_described(group: Path) -> None:
+    """Refuse a group that lacks an array, or the description of one, which Zarr would leave out."""
+    if (group / ".zarray").is_file() or (group / "c").is_dir():
+        return  # an array itself, which is told elsewhere
+    for entry in group.iterdir() if group.is_dir() else ():
+        if entry.is_dir() and not is_zarr(entry) and any(entry.iterdir()):
+            raise InputError(
+                f"{entry}: part of a Zarr store without its zarr.json or .zarray; copy it again"
+            )
+    for name in _consolidated(group):
+        if not (group / name).is_dir():
+            raise InputError(f"{group}: this Zarr store lists {name} but lacks it; copy it again")
+
+
+def _consolidated(group: Path) -> list[str]:
+    """What a group says that it holds, where it says so; what it says may be damaged."""
+    for name, path in (("zarr.json", ("consolidated_metadata", "metadata")), (".zmetadata", ())):
+        with suppress(OSError, ValueError, AttributeError):
+            found = json.loads((group / name).read_text(encoding="utf-8"))
+            for key in path or ("metadata",):
+                found = found.get(key) or {}
+            return [str(PurePosixPath(key).parent) if not path else key for key in found]
+    return []
 
 
 def _require_whole(path: Path) -> None:
@@ -99,7 +131,9 @@ def _require_whole(path: Path) -> None:
         )
 
 
-def _reread(path: Path, kind: Plain, group: str, name: str, raw: xr.Dataset) -> xr.Variable:
+def _reread(
+    path: Path, kind: Plain, group: str, name: str, raw: xr.Dataset, gaps: bool
+) -> xr.Variable:
     """The variable with its data replaced by one that each process reads for itself."""
     variable = raw.variables[name]
     if variable.dtype.kind not in "fiub" or variable.ndim == 0:
@@ -112,7 +146,7 @@ def _reread(path: Path, kind: Plain, group: str, name: str, raw: xr.Dataset) -> 
     elif kind == "netcdf3":
         array = ClassicArray(file, name, variable.shape, variable.dtype)
     else:
-        array = ZarrArray(file, inside)
+        array = ZarrArray(file, inside, gaps, masked="_FillValue" in variable.attrs)
     made = lazy(dims, array, dict(variable.attrs))
     made.encoding = dict(variable.encoding)
     return made

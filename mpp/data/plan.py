@@ -148,6 +148,8 @@ def _main_dims(
         if (scalar or time in variable.dims) and rest and variable.dtype.kind in "fiub":
             counts[rest] += 1
     if not counts:
+        if other := advice.unreal(ds.variables):
+            raise InputError(f"{source}: {other}")
         raise InputError(
             f"{source}: no variable has the time axis {time!r} and a space axis; its dims are "
             f"{_list(ds.dims)}; name them with time='...' and space=[...]"
@@ -209,7 +211,8 @@ def _roles(
         rest = {str(dim) for dim in variable.dims} - {sample}
         wanted = mapping.keep is not None and name in mapping.keep
         if variable.dtype.kind not in "fiub":
-            left_out[name] = "not numbers"
+            parts = "complex numbers; write their real and imaginary parts as two variables"
+            left_out[name] = parts if variable.dtype.kind == "c" else "not numbers"
         elif "grid_mapping_name" in variable.attrs:
             left_out[name] = "describes a map projection"
         elif name in ds.coords and not stated and not wanted:

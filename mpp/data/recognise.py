@@ -2,7 +2,8 @@
 
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -22,6 +23,12 @@ OTHERS = {
     b"\x1f\x8b": "gzip-compressed; unpack it first",
     b"MATLAB": "a MATLAB file; write it with xarray.Dataset(...).to_netcdf first",
     b"GRIB": "a GRIB file; convert it to NetCDF first",
+    b"\x89PNG": "a picture; name the file with the simulations",
+    **dict.fromkeys(
+        (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+        "a pickle, which could run any code and is never opened; write what is in it with "
+        "xarray.Dataset(...).to_netcdf",
+    ),
 }
 Paths = str | Path | Sequence[str | Path]
 
@@ -44,15 +51,37 @@ def find_files(paths: Paths, split: Split | None = None) -> list[Path]:
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a file, a folder or a glob")
-    return [file for path in paths for file in _expand(path, split)]
+    found = []
+    for path in paths:
+        with looking(path):
+            found += _expand(path, split)
+    return found
+
+
+@contextmanager
+def looking(path: str | Path) -> Iterator[None]:
+    """What the system does not let one look at is told in one line.
+
+    Raises:
+        InputError: With the path and the reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or path}: cannot be looked at ({error.strerror}); check the path and "
+            "its permissions"
+        ) from error
 
 
 def _expand(path: str | Path, split: Split | None) -> list[Path]:
     place = Path(path).expanduser()
     if place.is_dir():
         return [place] if is_zarr(place) else _in_folder(place, split)
-    if place.exists():
+    if place.is_file():
         return [place]
+    if place.exists():
+        raise InputError(f"{path}: expected a file or a folder, got a device or a pipe; name one")
     if glob.has_magic(str(path)):
         found = sorted(map(Path, glob.glob(str(place), recursive=True)), key=natural)
         if found:
@@ -62,6 +91,12 @@ def _expand(path: str | Path, split: Split | None) -> list[Path]:
 
 
 def _in_folder(folder: Path, split: Split | None) -> list[Path]:
+    if folder.suffix == ".zarr" and any(
+        is_zarr(entry) and entry.suffix != ".zarr" for entry in _listed(folder)
+    ):
+        raise InputError(
+            f"{folder}: this Zarr store lacks its own {ZARR[0]} or {ZARR[1]}; copy it again, whole"
+        )
     for root in (folder, folder / "data"):
         parts = [name for name in get_args(Split) if (root / name).is_dir()]
         if parts:
@@ -69,7 +104,7 @@ def _in_folder(folder: Path, split: Split | None) -> list[Path]:
             if chosen not in parts:
                 raise InputError(f"{folder}: no split {chosen!r}; it has {', '.join(parts)}")
             return _in_folder(root / chosen, None)
-    entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
+    entries = _listed(folder)
     files = [entry for entry in entries if _counts(entry)]
     if files:
         return files
@@ -84,8 +119,12 @@ def _in_folder(folder: Path, split: Split | None) -> list[Path]:
     return found
 
 
+def _listed(folder: Path) -> list[Path]:
+    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
+
+
 def _try_folder(folder: Path) -> list[Path]:
-    entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
+    entries = _listed(folder)
     files = [entry for entry in entries if _counts(entry)]
     return files or [file for entry in entries if entry.is_dir() for file in _try_folder(entry)]
 
@@ -114,7 +153,9 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(256)
     except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+        raise InputError(
+            f"{path}: cannot be opened ({error.strerror}); check its permissions"
+        ) from error
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import netCDF4
@@ -37,20 +39,58 @@ class ClassicArray(LazyArray):
 class ZarrArray(LazyArray):
     """One array of a Zarr store; it holds no handle, so every process may read it.
 
+    Zarr reads a chunk that is not there as the array's fill value, without a word. Where that is
+    NaN it counts as missing, as any NaN does. Where it is a number, such as the 0 that Zarr itself
+    takes, nobody could tell it from a value: then a gap among chunks that are there is refused.
+
     Args:
         path: The store.
         name: The array's name in it.
+        gaps: Whether chunks that are not there may be read, as NaN.
+        masked: Whether the fill value becomes NaN later on.
     """
 
-    def __init__(self, path: str, name: str) -> None:
-        self.path, self.name = path, name
+    def __init__(self, path: str, name: str, gaps: bool = False, masked: bool = False) -> None:
+        self.path, self.name, self.gaps = path, name, gaps
         array = zarr.open_group(path, mode="r")[name]
-        assert isinstance(array, zarr.Array)
+        if not isinstance(array, zarr.Array):
+            raise InputError(f"{path}: {name} is a group, an array was expected; copy it again")
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        fill = 0 if array.fill_value is None else array.fill_value
+        self.fill = None if masked or fill != fill else fill
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         with _reading(self.path, self.name):
-            return np.asarray(self.array.oindex[key])
+            values = np.asarray(self.array.oindex[key])
+        if self.fill is None or not np.any(values == self.fill):
+            return values
+        return self._without_gaps(key, values)
+
+    def _without_gaps(self, key: tuple[Any, ...], values: np.ndarray) -> np.ndarray:
+        """The values, NaN where their chunks are not there if that is allowed."""
+        sides = self.array.shards or self.array.chunks
+        pairs = zip(self.shape, key, sides, strict=True)
+        owners = [np.atleast_1d(np.arange(n)[part]) // side for n, part, side in pairs]
+        lacking = [
+            chunk
+            for chunk in product(*(np.unique(owner).tolist() for owner in owners))
+            if not Path(self.path, self.name, self.array.metadata.encode_chunk_key(chunk)).exists()
+        ]
+        if not lacking or not self.array.nchunks_initialized:
+            return values
+        if not self.gaps or values.dtype.kind != "f":
+            file = self.array.metadata.encode_chunk_key(lacking[0])
+            raise InputError(
+                f"{self.path}: {self.name} lacks chunks such as {self.name}/{file}, for which Zarr "
+                f"reads {self.fill}; copy the store again, or, if its writer leaves out chunks of "
+                f"nothing else, say so with `missing: {self.fill}`"
+            )
+        values = values.copy()
+        whole = values.reshape([owner.size for owner in owners])
+        for chunk in lacking:
+            inside = [owner == place for owner, place in zip(owners, chunk, strict=True)]
+            whole[np.ix_(*inside)] = np.nan
+        return values
 
 
 @contextmanager

@@ -254,7 +254,7 @@ def load_system(folder: Path) -> System:
         )
     try:
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(spec, dict):
         raise InputError(f"{path}: expected keys and values, got {type(spec).__name__}")
@@ -266,12 +266,24 @@ def load_system(folder: Path) -> System:
         spec |= {"fields": tuple(spec["fields"]), "domain": tuple(map(float, spec["domain"]))}
         if not isinstance(spec["boundary"], str):
             spec["boundary"] = _by_axis(spec["boundary"])
+        _require_numbers(spec)
         return System(name=folder.resolve().name, parameters=ranges, **spec)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: incomplete or of a wrong type: {error}") from error
 
 
+def _require_numbers(spec: Mapping[str, Any]) -> None:
+    """Refuse words where a system has numbers, and fractions where it has counts."""
+    kinds = {"int": int, "float": (int, float), "str": str}
+    for item in fields(System):
+        kind = str(getattr(item.type, "__name__", item.type))
+        wanted = kinds.get(kind)
+        if item.name in spec and wanted and not isinstance(spec[item.name], wanted):
+            raise TypeError(f"{item.name} is {spec[item.name]!r}, not of type {kind}")
+
+
 def _range(beyond: Sequence[tuple[float, float]] = (), **span: Any) -> Range:
+    span |= {end: float(span[end]) for end in ("low", "high")}
     return Range(**span, beyond=tuple((float(low), float(high)) for low, high in beyond))
 
 

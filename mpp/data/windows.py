@@ -112,8 +112,9 @@ def require_finite(batch: Batch, source: str) -> None:
         bad += [item.name for channel, item in maps if not _finite(batch.static[:, channel])]
     if bad:
         raise InputError(
-            f"{source}: {', '.join(bad)} holds NaN or infinite values; fill them or give a mask, "
-            "as mpp convert does with --set 'missing: nearest' or --set 'missing: mask'"
+            f"{source}: {', '.join(bad)} holds NaN or infinite values, or some beyond float32 "
+            "(3.4e38); fill them or give a mask, as mpp convert does with --set 'missing: nearest' "
+            "or --set 'missing: mask', or choose other units"
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mpp.data.mapping import Mapping
-from mpp.data.open import Reading, read
+from mpp.data.open import Reading, describe, read
 from mpp.data.recognise import Paths
 from mpp.data.seam import judge
 from mpp.doctor.checks.table import CHECKS, checkpoint_checks, run_checks
@@ -26,6 +26,7 @@ from mpp.doctor.sampled import (
 )
 from mpp.doctor.storage import examine_storage
 from mpp.doctor.twins import find_twins
+from mpp.errors import InputError
 from mpp.schema import (
     BOUNDARY_KINDS,
     Violation,
@@ -60,12 +61,16 @@ def examine(
         on_step: Called with the number of steps taken to measure a finetuning, and of all steps.
 
     Raises:
-        InputError: They cannot be read, or their time and space axes cannot be told; or there is no
-            such checkpoint.
+        InputError: They cannot be read, are empty, or their time and space axes cannot be told; or
+            there is no such checkpoint.
     """
     mapping = mapping or Mapping()
     reading = read(paths, mapping, on_file)
-    report = _look(reading, paths, mapping, precision)
+    empty = [str(one) for one in validate(reading.ds) if one.problem.startswith("it is empty")]
+    if empty:
+        raise InputError(f"{describe(paths)}: {' | '.join(empty)}")
+    with np.errstate(invalid="ignore", over="ignore"):  # of values that the report tells
+        report = _look(reading, paths, mapping, precision)
     report = _with_entries(replace(report, findings=run_checks(report, CHECKS)))
     if checkpoint is None:
         return report

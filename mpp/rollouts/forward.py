@@ -12,14 +12,14 @@ from mpp import schema
 from mpp.data.convert import require_free
 from mpp.data.plain import open_plain
 from mpp.errors import InputError, require_at_least
-from mpp.files import written_beside
+from mpp.files import make_folder, written_beside
 from mpp.model.surrogate import Surrogate
 from mpp.rollouts import provenance
 from mpp.rollouts.blocks import Blocks
 from mpp.rollouts.layout import Layout
 from mpp.rollouts.stepping import Row, Stepping, device_of
 from mpp.rollouts.stops import LIMIT
-from mpp.rollouts.stores import MemoryStore, Store, file_store, undisturbed, writing
+from mpp.rollouts.stores import MemoryStore, Store, file_store, undisturbed
 from mpp.rollouts.truth import continuation
 
 Report = Callable[[int, int], None]
@@ -133,11 +133,10 @@ def _store(layout: Layout, out: Path | None) -> Iterator[Store]:
     if out is None:
         yield MemoryStore(layout.entries, layout.sizes)
         return
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with (
         written_beside(out) as unfinished,
-        file_store(layout.entries, layout.sizes, unfinished, out) as made,
+        file_store(layout.entries, layout.sizes, unfinished) as made,
     ):
         yield made
 

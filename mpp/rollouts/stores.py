@@ -21,7 +21,6 @@ import xarray as xr
 import zarr
 
 from mpp.data.convert import plain_attrs
-from mpp.errors import InputError
 
 BLOCK_BYTES = 2**20
 """Bytes of a field that are put at once: frames of one run, as many as fit."""
@@ -129,17 +128,13 @@ class FileStore(Store):
         entries: The variables.
         sizes: Length of every dim.
         path: Where to write.
-        shown: What to call it in errors.
     """
 
-    def __init__(
-        self, entries: Mapping[str, Entry], sizes: Mapping[str, int], path: Path, shown: Path
-    ) -> None:
+    def __init__(self, entries: Mapping[str, Entry], sizes: Mapping[str, int], path: Path) -> None:
         super().__init__(entries, sizes)
-        self.path, self.shown = path, shown
-        with writing(shown):
-            self._open()
-            self.made = {name: self._create(name, entry) for name, entry in entries.items()}
+        self.path = path
+        self._open()
+        self.made = {name: self._create(name, entry) for name, entry in entries.items()}
 
     @abstractmethod
     def _open(self) -> None:
@@ -150,8 +145,7 @@ class FileStore(Store):
         """A variable of it that values can be assigned to by place."""
 
     def put(self, name: str, place: Place, values: np.ndarray) -> None:
-        with writing(self.shown):
-            self.made[name][place or ...] = values
+        self.made[name][place or ...] = values
 
     def close(self) -> None:
         """Let go of the file, whatever state it is in."""
@@ -181,9 +175,8 @@ class NetCDFStore(FileStore):
         return made
 
     def finish(self, lengths: Mapping[str, int], attrs: Mapping[str, Any]) -> None:
-        with writing(self.shown):
-            self.file.setncatts(plain_attrs(dict(attrs)))
-            self.close()
+        self.file.setncatts(plain_attrs(dict(attrs)))
+        self.close()
 
     def close(self) -> None:
         if self.file.isopen():
@@ -205,14 +198,15 @@ class ZarrStore(FileStore):
             fill_value=entry.fill if entry.fill is not None else 0,
             dimension_names=list(entry.dims),
             attributes=plain_attrs(entry.attrs),
+            config={"write_empty_chunks": True},  # so that one that is not there is a lost one
         )
 
     def finish(self, lengths: Mapping[str, int], attrs: Mapping[str, Any]) -> None:
         final = {**self.sizes, **lengths}
-        with writing(self.shown), warnings.catch_warnings():
-            for name, entry in self.entries.items():
-                self.made[name].resize(tuple(final[dim] for dim in entry.dims))
-            self.group.attrs.update(plain_attrs(dict(attrs)))
+        for name, entry in self.entries.items():
+            self.made[name].resize(tuple(final[dim] for dim in entry.dims))
+        self.group.attrs.update(plain_attrs(dict(attrs)))
+        with warnings.catch_warnings():
             # xarray warns of stores without consolidated metadata, zarr of stores with it.
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(self.path)
@@ -220,7 +214,7 @@ class ZarrStore(FileStore):
 
 @contextmanager
 def file_store(
-    entries: Mapping[str, Entry], sizes: Mapping[str, int], path: Path, shown: Path
+    entries: Mapping[str, Entry], sizes: Mapping[str, int], path: Path
 ) -> Iterator[Store]:
     """A store in a file that is closed whatever happens.
 
@@ -228,10 +222,9 @@ def file_store(
         entries: The variables.
         sizes: Length of every dim.
         path: Where to write, a name that ends in ``.nc`` or ``.zarr``.
-        shown: What to call it in errors.
     """
     kind = ZarrStore if path.suffix == ".zarr" else NetCDFStore
-    store = kind(entries, sizes, path, shown)
+    store = kind(entries, sizes, path)
     try:
         yield store
     finally:
@@ -275,16 +268,3 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, raising)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """A disk that refuses is told in one line.
-
-    Raises:
-        InputError: With the path and the reason.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

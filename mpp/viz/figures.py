@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mpp import schema
 from mpp.errors import InputError
+from mpp.files import make_folder
 from mpp.viz.animate import Film, animate, best_film
 from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
@@ -91,7 +92,7 @@ def figures(
 
 def _draw(draw: Callable[[], Figure], path: Path) -> Path:
     figure = draw()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return save(figure, path)
 
 
@@ -105,7 +106,7 @@ def _films(
         raise InputError("mp4 needs imageio-ffmpeg: pip install 'mpp-physics[viz]', or ask for gif")
 
     def shoot(name: str, path: Path) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return animate(joined(ds), name, path, sample)
 
     stems = [path.stem for path in pictures]

@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mpp.errors import InputError
-from mpp.files import written_beside
+from mpp.files import make_folder, written_beside
 from mpp.metrics import Table
 from mpp.viz import labels
 from mpp.viz.style import styled
@@ -153,10 +153,12 @@ def write_page(
 
 def save_page(path: Path, title: str, sections: Iterable[Section], overwrite: bool = False) -> Path:
     """As `write_page`, at any path; its folder is made where it does not exist."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; choose another folder, or overwrite it")
     text = render(title, sections)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with written_beside(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     return path
