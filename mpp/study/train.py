@@ -23,13 +23,13 @@ import xarray as xr
 from mpp import __version__
 from mpp.data.generate import default_workers
 from mpp.errors import InputError, Stopped
-from mpp.evaluation import evaluate
+from mpp.evaluation import BASELINE, evaluate
 from mpp.files import written_beside
 from mpp.finetuning import finetune
 from mpp.model.axial import AxialTransformer
 from mpp.study.plan import MODE_OF, SCRATCH, Cell, Study
 from mpp.train.datamodule import vocabulary
-from mpp.train.guard import BAD
+from mpp.train.guard import BAD, Diverged
 
 
 class Trainer:
@@ -149,41 +149,52 @@ def train_and_score(
     scratch = cell.arm == SCRATCH
     start = fresh(model, training, cell.seed) if scratch else model
     folder = file.with_name(f"{file.stem}.training")
-    trained = finetune(
-        start,
-        training,
-        folder,
-        validation,
-        max_steps=study.max_steps,
-        lr=cell.lr,
-        batch_size=study.batch_size,
-        seed=cell.seed,
-        validate_every=study.validate_every,
-        task=task or str(cell),
-        mode=MODE_OF.get(cell.arm, "full"),
-        patience=1.0,  # all arms train for as many steps
-        resume=True,
-        on_bad_loss=study.on_bad_loss,
-        skip_limit=study.skip_limit,
-    )
-    validations = pd.read_csv(folder / "metrics.csv")["val"].dropna()
+    try:
+        trained = finetune(
+            start,
+            training,
+            folder,
+            validation,
+            max_steps=study.max_steps,
+            lr=cell.lr,
+            batch_size=study.batch_size,
+            seed=cell.seed,
+            validate_every=study.validate_every,
+            task=task or str(cell),
+            mode=MODE_OF.get(cell.arm, "full"),
+            patience=1.0,  # all arms train for as many steps
+            resume=True,
+            on_bad_loss=study.on_bad_loss,
+            skip_limit=study.skip_limit,
+        )
+    except Diverged:
+        if len(study.rates(cell.arm)) == 1:
+            raise
+        trained = None  # a rate on trial, which is then not chosen
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    recipe = trained.card["finetuning"]  # one that was stopped and went on counts all its parts
-    wall, cpu = max(wall, 60 * recipe["minutes"]), max(cpu, 60 * recipe["cpu_minutes"])
+    best, skipped = inf, 0
+    if trained is not None:
+        best = min(pd.read_csv(folder / "metrics.csv")["val"].dropna(), default=inf)
+        recipe = trained.card["finetuning"]  # one that was stopped and went on counts all its parts
+        wall, cpu = max(wall, 60 * recipe["minutes"]), max(cpu, 60 * recipe["cpu_minutes"])
+        skipped = recipe["skipped_steps"]
+    scored = trained or fresh(model, training, cell.seed)
     steps = max(study.lead_steps)
-    scores = evaluate({cell.arm: trained}, target.test, steps, model.history, study.starts)
+    scores = evaluate({cell.arm: scored}, target.test, steps, model.history, study.starts)
+    if trained is None:
+        scores = scores.where(scores["model"] == BASELINE)
     scores = scores.assign_attrs(
         learning_rate=cell.lr,
         training_runs=list(cell.runs),
         seed=cell.seed,
         max_steps=study.max_steps,
         batch_size=study.batch_size,
-        validation=float(min(validations, default=inf)),
+        validation=float(best),
         seconds=wall,
         cpu_seconds=cpu,
         threads=torch.get_num_threads(),
-        skipped_steps=recipe["skipped_steps"],
-        parameters=sum(parameter.numel() for parameter in trained.parameters()),
+        skipped_steps=skipped,
+        parameters=sum(parameter.numel() for parameter in scored.parameters()),
         mpp_version=__version__,
     )
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,10 @@ BAD = "bad_batches"
 """Folder for batches that a step was left out for."""
 
 
+class Diverged(RunError):
+    """Raised where a loss or a gradient is no usable number and no further step may be left out."""
+
+
 class Skipped(Exception):  # a sign between two hooks, no error
     """Raised before the optimizer takes a step that is to be left out."""
 
@@ -124,14 +128,14 @@ class Guard(L.Callback):
         step = trainer.global_step + 1
         told = self._told(step, data, wrong)
         if self.policy == "stop":
-            raise RunError(
+            raise Diverged(
                 f"step {step}: {told}; the step was not taken; mend the data or lower the "
                 "learning rate, or leave such steps out with --on-bad-loss skip; the last "
                 "checkpoint is as it was"
             )
         self.skipped += 1
         if self.skipped > self.limit:
-            raise RunError(
+            raise Diverged(
                 f"step {step}: {told}; this is step {self.skipped} that had to be left out, and "
                 f"--skip-limit is {self.limit}; mend the data or lower the learning rate; the last "
                 "checkpoint is as it was"
