@@ -138,9 +138,12 @@ class Desk:
             ],
             "doctor": ["doctor", data],
             "inspect": ["inspect", checkpoint or self.checkpoint],
-        }[command] + ([] if command in ("doctor", "inspect") else ["--out", out])  # fmt: skip
+            "plan": ["plan", *tuned, "--data", data, "--on", "h100"],
+            "view": ["view", self.rollout if data == self.runs else data, "--no-open"],
+        }[command] + ([] if command in WRITES_NOTHING else ["--out", out])  # fmt: skip
 
 
+WRITES_NOTHING = ("doctor", "inspect", "plan", "view")
 OUT = {
     "generate": "made",
     "convert": "out.nc",
