@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import panel as pn
 import xarray as xr
+from bokeh.core.validation import silence
+from bokeh.core.validation.warnings import FIXED_SIZING_MODE
 from matplotlib.colors import to_hex
 
 from mpp import schema
@@ -20,6 +22,8 @@ from mpp.viz.player import text
 
 SIZE = (370, 230)
 """Width and height of a plot, in screen pixels."""
+# HoloViews fixes the size of what is inside the axes, and Bokeh wants that of the whole.
+silence(FIXED_SIZING_MODE, True)
 COLUMNS = 2
 DASHES = {"--": "dashed", "-": "solid"}
 
