@@ -284,7 +284,6 @@ OPTIONS = {
         (["--members", "3"], "perturb them"),
         (["--perturb", "-1"], "a perturbation of -1"),
         (["--perturb", "inf"], "a perturbation of inf"),
-        (["--members", "2", "--perturb", "0.1", "--seed", "-1"], "seed"),
     ],
     "evaluate": [
         (["--steps", "0"], "steps"),

@@ -240,8 +240,8 @@ def test_an_error_in_a_worker_leaves_the_state(tmp_path, monkeypatch, capsys):
 
     def killing(self, batch, batch_idx):
         if batch_idx == 9:
-            (worker,) = multiprocessing_children()
-            os.kill(worker, signal.SIGKILL)
+            for worker in multiprocessing_children():
+                os.kill(worker, signal.SIGKILL)
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
