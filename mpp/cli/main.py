@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mpp import __version__
-from mpp.errors import InputError
+from mpp.errors import InputError, printable
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"mpp {words[0]}: {error}\n")
         return 2
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write(f"mpp {words[0]}: {str(interrupt) or 'interrupted'}\n")
+        sys.stderr.write(f"mpp {words[0]}: {printable(str(interrupt)) or 'interrupted'}\n")
         return 130
     return 0
 

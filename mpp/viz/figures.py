@@ -1,6 +1,5 @@
 """The pictures that belong to a file: what it holds decides what is drawn."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mpp import schema
 from mpp.errors import InputError
+from mpp.files import file_name
 from mpp.viz.animate import Film, animate, best_film
 from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
@@ -190,15 +190,10 @@ def _each(pattern: str, names: Sequence[str], draw: Callable[[str], Figure]) -> 
     """A picture a name, whose own name goes into the pattern; no two are the same."""
     made: Plan = {}
     for name in names:
-        stem = pattern.format(file_name(name))
+        stem = pattern.format(file_name(name, "field"))
         twins = sum(other == stem or other.startswith(f"{stem}-") for other in made)
         made[f"{stem}-{twins + 1}" if twins else stem] = partial(draw, name)
     return made
-
-
-def file_name(name: str) -> str:
-    """A name from data as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "field"
 
 
 def _open(path: Path) -> xr.Dataset:
