@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import xarray as xr
 from matplotlib.figure import Figure
 
 from mpp import schema
+from mpp.data.links import require_own
 from mpp.errors import InputError
 from mpp.files import file_name
 from mpp.viz.animate import Film, animate, best_film
@@ -206,6 +208,10 @@ def _open(path: Path) -> xr.Dataset:
 
         return open_dataset(path)
     try:
+        if h5py.is_hdf5(path):
+            require_own(path)
         return xr.open_dataset(path, engine=engine, decode_times=False)
-    except (OSError, ValueError, KeyError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{path}: it cannot be read as {path.suffix[1:]} ({error})") from error
