@@ -13,6 +13,7 @@ from mpp.errors import InputError
 
 if TYPE_CHECKING:
     import rich.table
+    import rich.text
     import xarray as xr
 
     from mpp.metrics import Table
