@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pickle
+import shlex
 import shutil
 import socket
 import time
@@ -28,6 +29,7 @@ from mpp.cli.main import main
 from mpp.cli.outputs import Console
 from mpp.data.mapping import Mapping
 from mpp.doctor.checks.runs import convert_command
+from mpp.doctor.examine import examine
 from mpp.errors import InputError, printable
 from mpp.files import file_name, written_beside
 from mpp.metrics.expression import Expression
@@ -137,7 +139,7 @@ def test_a_model_larger_than_its_file_is_not_made(checkpoint, change):
     found = json.loads((checkpoint / "model.json").read_text())
     altered(checkpoint, arguments={**found["arguments"], **change})
     start = time.process_time()
-    with pytest.raises(InputError, match="the file holds|in its file"):
+    with pytest.raises(InputError, match=r"the file holds|in its file"):
         load(checkpoint)
     assert time.process_time() - start < 5
 
@@ -147,7 +149,7 @@ def test_a_published_model_larger_than_its_file_is_not_made(tmp_path, change):
     made = save(PublishedAViT(["height"], 4, 16, 2, 1), tmp_path / "published")
     found = json.loads((made / "model.json").read_text())
     altered(made, arguments={**found["arguments"], **change})
-    with pytest.raises(InputError, match="the file holds|in its file"):
+    with pytest.raises(InputError, match=r"the file holds|in its file"):
         load(made)
 
 
@@ -205,7 +207,8 @@ def test_a_released_checkpoint_that_holds_code_is_refused(tmp_path, refused, mar
         file.write_bytes(pickle.dumps(state["model_state"]["evil"]))
     else:
         torch.save(state, file, _use_new_zipfile_serialization=kind == "zip")
-    assert "cannot" in refused("import-weights", file, "--out", tmp_path / "out") or kind == "bare"
+    reason = "does not know its format" if kind == "bare" else "it holds code, io.open"
+    assert reason in refused("import-weights", file, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -251,7 +254,7 @@ def test_resuming_from_a_state_that_holds_code_does_not_run_it(training, tmp_pat
         {"schedule": "builtins.exec"},
         {"loss": "stranger.loss", "allow_imports": "stranger"},
     ],
-    ids=lambda change: str(list(change.values())[0])[:40],
+    ids=lambda change: str(next(iter(change.values())))[:40],
 )
 def test_a_configuration_imports_nothing_unasked(
     training, tmp_path, monkeypatch, refused, mark, change
@@ -380,7 +383,7 @@ def strange(tmp_path):
     def make(name):
         ds = example((6, 6), samples=1, frames=4).rename(tracer=name)
         path = tmp_path / "strange.zarr"
-        ds.assign_attrs(system=name).to_zarr(path, zarr_format=3, consolidated=False)
+        ds.assign_attrs(system=name).to_zarr(path, zarr_format=2)
         return path
 
     return make
@@ -495,7 +498,7 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path):
     path = tmp_path / "runs.zarr"
     path.mkdir()
     (path / "chunk").write_text("old")
-    with pytest.raises(OSError, match="runs.zarr"), written_beside(path):
+    with pytest.raises(OSError, match=r"runs\.zarr"), written_beside(path):
         pass  # nothing is written
     assert (path / "chunk").read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["runs.zarr"]
@@ -557,7 +560,7 @@ def test_errors_and_consoles_pass_no_control_character(capsys):
     console.print(f"[red]{ESCAPE}[/]", "[/]")
     shown = capsys.readouterr().out
     assert harmless(shown)
-    assert shown.startswith("[red]␛]0;owned␇␛[2J[/] [/]")
+    assert shown == "[red]␛]0;owned␛[2J[/] [/]\n"  # rich itself drops the bell
 
 
 @pytest.mark.parametrize("words", [["inspect"], ["inspect", "--json"]])
@@ -650,7 +653,7 @@ def test_the_hub_is_asked_when_it_is_named(offline, tmp_path, monkeypatch):
         "u << 10**9",
         "'a' * u",
         "1" * 400 + "*u",
-        "(" * 200 + "u" + ")" * 200,
+        "abs(" * 200 + "u" + ")" * 200,
         "-" * 900 + "u",
         "u" * 1001,
     ],
