@@ -108,8 +108,9 @@ def write(
                 _write_netcdf(ds, unfinished, on_chunk)
             else:
                 _write_zarr(ds, unfinished, on_chunk)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    except (OSError, RuntimeError) as error:  # as netCDF4 says that it takes no such name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{out}: cannot be written ({reason})") from error
     return out
 
 

@@ -279,12 +279,13 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A disk that refuses is told in one line.
+    """A disk or a format that refuses is told in one line.
 
     Raises:
         InputError: With the path and the reason.
     """
     try:
         yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except (OSError, RuntimeError) as error:  # as netCDF4 says that it takes no such name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be written ({reason})") from error

@@ -399,6 +399,22 @@ def test_pictures_of_strange_names_stay_in_their_folder(tmp_path, name):
     assert [item.name for item in tmp_path.rglob("*") if item.is_dir()] == ["deep", "figures"]
 
 
+@pytest.mark.parametrize("command", ["convert", "rollout"])
+def test_a_name_that_a_format_does_not_take_is_told_in_one_line(
+    strange, tmp_path, refused, command
+):
+    name = f"height{ESCAPE}"
+    path, out = strange(name), tmp_path / "out.nc"
+    words = [command, path, "--out", out]
+    if command == "rollout":
+        torch.manual_seed(0)
+        save(AxialTransformer((name, "velocity_x"), **TINY), tmp_path / "model")
+        more = ["--steps", 1, "--checkpoint", tmp_path / "model"]
+        words = [command, "--data", path, "--out", out, *more]
+    assert "illegal characters" in refused(*words)
+    assert sorted(item.name for item in tmp_path.iterdir() if item.name != "model") == [path.name]
+
+
 @pytest.fixture
 def secret(tmp_path):
     """A data file, and a copy of it in a folder of its own where one field is to be replaced."""
