@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mpp.errors import InputError
 from mpp.files import written_beside
+from mpp.memory import AtMost
 from mpp.model.axial import AxialTransformer
 from mpp.model.lora import adapt, adapters, attach, merge
 from mpp.model.surrogate import Surrogate
@@ -78,24 +79,38 @@ def add_adapter(base: Surrogate, path: str | Path) -> AxialTransformer:
         InputError: No adapter file, a damaged one, or one of another base.
     """
     told, tensors = _read(Path(path))
-    if not isinstance(base, AxialTransformer) or told["base_sha256"] != weights_hash(base):
+    wanted = told.get("base_sha256", "not told")
+    if not isinstance(base, AxialTransformer) or wanted != weights_hash(base):
         name = base.card.get("sha256", "unsaved weights")[:12]
         raise InputError(
-            f"{path}: an adapter of the weights {told['base_sha256'][:12]}, and the model given "
-            f"has {name}; load the checkpoint that it was finetuned from"
+            f"{path}: an adapter of the weights {wanted[:12]}, and the model given has {name}; "
+            "load the checkpoint that it was finetuned from"
         )
     model = copy.deepcopy(base)
+    held = sum(tensor.numel() for tensor in (*tensors.values(), *model.parameters()))
+    try:
+        with AtMost(2 * held):
+            _put_in(model, told, tensors)
+    except (KeyError, RuntimeError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: does not fit its own description: {error}") from None
+    return model.requires_grad_(True).eval()
+
+
+def _put_in(model: AxialTransformer, told: dict[str, str], tensors: dict[str, Tensor]) -> None:
+    """Change a base as the file says."""
+    names, others, card = (json.loads(told[key]) for key in ("names", "numbers", "card"))
+    if not isinstance(card, dict) or not all(isinstance(name, str) for name in (*names, *others)):
+        raise TypeError("its names or its card are of another kind")
     fields, numbers = len(model.names), len(model.numbers.names)
-    model.grow(json.loads(told["names"]))
-    model.numbers.grow(json.loads(told["numbers"]))
+    model.grow(names)
+    model.numbers.grow(others)
     adapt(model, int(told["rank"]), fields, numbers)
     attach(model, tensors)
     merge(model)
-    for owner, names, prefix in ((model, SCALES, ""), (model.numbers, NUMBERS, "numbers.")):
-        for name in names:
+    for owner, kept, prefix in ((model, SCALES, ""), (model.numbers, NUMBERS, "numbers.")):
+        for name in kept:
             getattr(owner, name).copy_(tensors[f"{prefix}{name}"])
-    model.card = json.loads(told["card"])
-    return model.requires_grad_(True).eval()
+    model.card = card
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

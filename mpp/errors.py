@@ -1,5 +1,27 @@
 """What ends a command in one line: a user's mistake, a run that failed, or a signal."""
 
+CONTROLS = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
+    0x7F: 0x2421,
+    **dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
+"""What a terminal would obey, with a sign to show for it: escape becomes ␛.
+
+Beside the control characters these are the marks that turn the order of what follows around.
+"""
+
+
+def printable(text: str) -> str:
+    """Text from anywhere as a terminal may have it: nothing in it is a command.
+
+    A file can name a field by an escape sequence that sets the clipboard or hides a line.
+
+    Examples:
+        >>> printable("height\x1b[2J")
+        'height␛[2J'
+    """
+    return text.translate(CONTROLS)
+
 
 class InputError(ValueError):
     """Raised at the border when an input cannot be used.
@@ -15,7 +37,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
 
 
 class RunError(RuntimeError):

@@ -18,8 +18,12 @@ REFUSALS = tuple(
     if hasattr(errno, name)
 )
 """What a system answers where a disk is full or broken, or a file is not ours."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a system says that there is no room left."""
 PROBE_BYTES = 2**17
 """What a disk must take that is not full."""
+ASIDE = "old"
+"""What a folder is called while another takes its place."""
 
 
 @contextmanager
@@ -27,7 +31,10 @@ def written_beside(path: Path) -> Iterator[Path]:
     """A name beside ``path`` to write a file or a folder at, which then takes the place of it.
 
     After an error what was there before is there still, and nothing else. What processes of this
-    machine left beside ``path`` that were killed is taken away first.
+    machine left beside ``path`` that were killed is taken away first. The name is in a folder
+    that is new, has a random name and is the user's alone: nobody else who may write beside
+    ``path`` can put a link there for the result to go through. A link at ``path`` itself is
+    replaced, not followed.
 
     Args:
         path: Where the result belongs; its folder is there.
@@ -39,12 +46,14 @@ def written_beside(path: Path) -> Iterator[Path]:
         >>> with written_beside(Path("scores.csv")) as unfinished:  # doctest: +SKIP
         ...     table.to_csv(unfinished)
     """
-    unfinished = _beside(path, os.getpid())
+    beside = None
     try:
         _clear(path)
+        beside = Path(tempfile.mkdtemp(prefix=_prefix(path, os.getpid()), dir=path.parent))
+        unfinished = beside / path.name
         yield unfinished
         _flush(unfinished)
-        _rename(unfinished, path)
+        _rename(unfinished, path, beside / ASIDE)
     except (OSError, RuntimeError) as error:
         if not _refused(error, path):
             raise
@@ -53,7 +62,8 @@ def written_beside(path: Path) -> Iterator[Path]:
             "writable, or choose another place"
         ) from error
     finally:
-        _remove(unfinished)
+        if beside is not None:
+            _remove(beside)
 
 
 def make_folder(folder: Path) -> Path:
@@ -71,28 +81,29 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def _beside(path: Path, process: int | str) -> Path:
-    """A name that says whose it is: machines that share a disk do not share their processes."""
+def _prefix(path: Path, process: int | str) -> str:
+    """How a name begins, which says whose it is: machines may share a disk, not processes."""
     machine = re.sub(r"\W+", "-", socket.gethostname())[:32]
-    return path.with_name(f".{path.stem}.{machine}.{process}{path.suffix}")
+    return f".{path.stem[:60]}.{machine}.{process}."
 
 
 def _clear(path: Path) -> None:
     """Take away what killed processes left, and bring back what one had put aside."""
-    aside = _aside(path)
-    if aside.exists() and not path.exists():
-        aside.rename(path)
-    prefix, suffix = _beside(path, "\0").name.split("\0")
+    left = re.compile(re.escape(_prefix(path, "\0")).replace("\0", r"(\d+)") + r"\w+")
     for entry in path.parent.iterdir():
-        number = entry.name.removeprefix(prefix).removesuffix(suffix)
-        if entry.name == f"{prefix}{number}{suffix}" and number.isdecimal() and _is_over(number):
-            _remove(entry)
+        found = left.fullmatch(entry.name)
+        if found is None or not _is_over(found[1]):
+            continue
+        aside = entry / ASIDE
+        if aside.exists() and not path.exists():
+            aside.rename(path)
+        _remove(entry)
 
 
 def _is_over(process: str) -> bool:
     """Whether that process is no more; this one has left nothing yet."""
     if int(process) == os.getpid():
-        return True
+        return False
     try:
         os.kill(int(process), 0)
     except (ProcessLookupError, OverflowError):
@@ -108,14 +119,6 @@ def _remove(entry: Path) -> None:
     else:
         with suppress(OSError):  # it is not there, or the disk that refused it still refuses
             entry.unlink()
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.old")
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""How a system says that there is no room left."""
 
 
 def no_room(path: Path, error: OSError) -> str:
@@ -135,17 +138,27 @@ def _flush(unfinished: Path) -> None:
             os.fsync(stream.fileno())
 
 
-def _rename(unfinished: Path, path: Path) -> None:
+def _rename(unfinished: Path, path: Path, aside: Path) -> None:
     """A folder cannot take another's place in one step, so the old one steps aside first."""
-    if not path.is_dir():
+    if not path.is_dir() and not (path.is_symlink() and unfinished.is_dir()):
         unfinished.replace(path)
         return
-    old = _aside(path)
-    if old.exists():
-        shutil.rmtree(old)
-    path.rename(old)
-    unfinished.rename(path)
-    shutil.rmtree(old)
+    path.rename(aside)
+    try:
+        unfinished.rename(path)
+    except OSError:
+        aside.rename(path)
+        raise
+
+
+def file_name(name: str, otherwise: str = "system") -> str:
+    """A name from data as part of a file's name, which stays in the file's folder.
+
+    Args:
+        name: Any text.
+        otherwise: What to call what has no letter or digit in its name.
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or otherwise
 
 
 def _refused(error: OSError | RuntimeError, path: Path) -> bool:

@@ -1,15 +1,19 @@
 """Checkpoints to share: a folder with ``weights.safetensors`` and ``model.json``, never a pickle.
 
 ``model.json`` says which of this package's models it is, with which arguments and field names,
-what it was trained on, and the SHA-256 of the weights, which is checked on loading.
+what it was trained on, and the SHA-256 of the weights, which is checked on loading. Nothing in
+either file is trusted: a class that is not one of this package's, an argument of another kind and
+a model larger than the file of weights are refused before anything is made of them.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from mpp import __version__
@@ -17,6 +21,7 @@ from mpp.adapters import add_adapter, serialized
 from mpp.checkpoints import DESCRIPTION, WEIGHTS, locate
 from mpp.errors import InputError
 from mpp.files import make_folder, written_beside
+from mpp.memory import AtMost
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
@@ -24,6 +29,14 @@ from mpp.model.surrogate import Surrogate
 FORMAT = 2
 MODELS: tuple[type[Surrogate], ...] = (AxialTransformer, PublishedAViT)
 """The models that a checkpoint can hold; a name that is not here is refused."""
+KINDS = {"format": int, "mpp": str, "model": str, "arguments": dict, "card": dict, "sha256": str}
+"""What a description holds, and as what."""
+CARD = {"systems": list, "fields": dict, "numbers": dict, "system_numbers": dict}
+"""The same of what other parts of this package read in a card, where it is there."""
+PARTS = ("depth", "levels", "local_in", "local_out")
+"""Arguments that count parts of a model, each of which has weights of its own."""
+SPARE = 2**16
+"""Numbers that a model may make for a moment beyond those it keeps."""
 
 
 def save(model: Surrogate, path: str | Path, card: dict[str, Any] | None = None) -> Path:
@@ -72,17 +85,35 @@ def describe(checkpoint: str | Path) -> dict[str, Any]:
 
 def _described(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text())
-        for key, kind in (("arguments", dict), ("card", dict), ("sha256", str)):
-            if not isinstance(found[key], kind):
-                raise TypeError(f"{key} is {found[key]!r}")
-        return {
-            key: found[key] for key in ("format", "mpp", "model", "arguments", "card", "sha256")
-        }
-    except (ValueError, KeyError, TypeError) as error:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        described = {key: found[key] for key in KINDS}
+        _require(described, KINDS)
+        card = described["card"]
+        _require(card, CARD)
+        for part in ("fields", "numbers"):
+            _require(card.get(part, {}), dict.fromkeys(card.get(part, {}), dict))
+        _require_names(described["arguments"].get("names", []))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{file}: not a description of a model ({error}); fetch it again"
         ) from None
+    return described
+
+
+def _require(found: dict[str, Any], kinds: Mapping[str, type]) -> None:
+    for key, kind in kinds.items():
+        if key in found and not isinstance(found[key], kind):
+            raise TypeError(f"{key} is a {type(found[key]).__name__}, expected a {kind.__name__}")
+
+
+def _require_names(names: Any) -> None:
+    """Names in a list, or slots by system and name."""
+    if isinstance(names, dict):
+        _require(names, dict.fromkeys(names, dict))
+        for rows in names.values():
+            _require(rows, dict.fromkeys(rows, int))
+    elif not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("names is no list of names")
 
 
 def load(checkpoint: str | Path, adapter: str | Path | None = None) -> Surrogate:
@@ -111,12 +142,27 @@ def load(checkpoint: str | Path, adapter: str | Path | None = None) -> Surrogate
     if not file.is_file() or _digest(file) != found["sha256"]:
         raise InputError(f"{file}: missing or damaged (its SHA-256 differs); fetch it again")
     try:
-        model = known[found["model"]](**found["arguments"])
+        with _sized_by(file, found["arguments"]):
+            model = known[found["model"]](**found["arguments"])
         model.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the weights do not fit the model: {error}") from None
     model.card = {**found["card"], "sha256": found["sha256"]}
     return model.eval() if adapter is None else add_adapter(model, adapter)
+
+
+def _sized_by(file: Path, arguments: dict[str, Any]) -> AtMost:
+    """Lets a model be made that has no more parts and numbers than the file has.
+
+    Raises:
+        ValueError: The arguments ask for more parts.
+    """
+    with safe_open(file, framework="pt") as weights:
+        sizes = [prod(weights.get_slice(name).get_shape()) for name in weights.keys()]  # noqa: SIM118
+    for name in PARTS:
+        if isinstance(number := arguments.get(name), int) and number > len(sizes):
+            raise ValueError(f"{name} is {number}, and the file holds {len(sizes)} weights")
+    return AtMost(2 * sum(sizes) + SPARE)
 
 
 def _digest(file: Path) -> str:

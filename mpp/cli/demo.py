@@ -51,9 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     import shutil
 
-    from rich.console import Console
-
     from mpp.cli.evaluate import render
+    from mpp.cli.outputs import Console
     from mpp.cli.progress import progress
     from mpp.demo import WRITTEN, Plan, demo
     from mpp.files import make_folder

@@ -17,7 +17,6 @@ What is not known is null.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -55,8 +54,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         InputError: The files cannot be read, or will not train as they are.
     """
-    from rich.console import Console
-
+    from mpp.cli.outputs import Console, json_text
     from mpp.cli.progress import progress
     from mpp.doctor.examine import examine
     from mpp.doctor.page import next_command, render
@@ -68,9 +66,9 @@ def run(args: argparse.Namespace) -> None:
         _save(report.mapping, args.save_mapping)
     if args.json:
         told = {**report.to_dict(), "next": next_command(report)}
-        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(told) + "\n")
     else:
-        render(report, Console())
+        render(report, Console(markup=True))
     if not report.verdict:
         raise InputError(f"{args.path[0]}: will not train yet: {' | '.join(report.problems)}")
 

@@ -13,6 +13,7 @@ from mpp.errors import InputError
 
 if TYPE_CHECKING:
     import rich.table
+    import rich.text
     import xarray as xr
 
     from mpp.metrics import Table
@@ -106,8 +107,7 @@ def run(args: argparse.Namespace) -> None:
     out = claim(args.out, args.overwrite, (".nc",))
     sheet = claim(out.with_suffix(".csv"), args.overwrite, (".csv",))
     quantities = _quantities(args.quantity)
-    from rich.console import Console
-
+    from mpp.cli.outputs import Console
     from mpp.cli.progress import progress
     from mpp.evaluation import LINE, MEAN, evaluate
     from mpp.metrics import with_intervals
@@ -214,6 +214,7 @@ def render(summary: "Table") -> "rich.table.Table":
 def _overview(scores: "xr.Dataset", shown: Sequence[str]) -> "rich.table.Table":
     """All scores but the shown ones at a late step, one column a model."""
     from rich.table import Table
+    from rich.text import Text
 
     from mpp.metrics.summary import overview
 
@@ -231,10 +232,10 @@ def _overview(scores: "xr.Dataset", shown: Sequence[str]) -> "rich.table.Table":
     for number, line in enumerate(lines):
         first = number == 0 or lines[number - 1].field != line.field
         last = number == len(lines) - 1 or lines[number + 1].field != line.field
-        units = "" if line.units == "1" else f" [dim]{line.units}[/]"
+        units = "" if line.units == "1" else f" {line.units}"
         cells = [_starred(cell.text, cell.best) for cell in line.cells]
         field = (line.field or "several") if first else ""
-        grid.add_row(field, f"{line.score}{units}", *cells, end_section=last)
+        grid.add_row(field, Text.assemble(line.score, (units, "dim")), *cells, end_section=last)
     return grid
 
 
@@ -267,5 +268,7 @@ def _usable(scores: "xr.Dataset") -> "rich.table.Table":
     return grid
 
 
-def _starred(text: str, best: bool) -> str:
-    return f"[bold green]{text} *[/]" if best else f"{text}  "
+def _starred(text: str, best: bool) -> "rich.text.Text":
+    from rich.text import Text
+
+    return Text(f"{text} *", "bold green") if best else Text(f"{text}  ")

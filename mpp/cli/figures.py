@@ -74,8 +74,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         InputError: As `mpp.viz.figures.figures` does.
     """
-    from rich.console import Console
-
+    from mpp.cli.outputs import Console
     from mpp.cli.progress import progress
     from mpp.viz.animate import best_film
     from mpp.viz.figures import figures

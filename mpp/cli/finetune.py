@@ -13,8 +13,8 @@ from mpp.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
-    from rich.console import Console
 
+    from mpp.cli.outputs import Console
     from mpp.model.axial import AxialTransformer
 
 PIPED_WIDTH = 120
@@ -94,9 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     out: Path = arguments.out
     anew = begins(out, arguments.overwrite, arguments.resume)
-    from rich.console import Console
-
     from mpp import load
+    from mpp.cli.outputs import Console
     from mpp.finetuning import finetune, hold_out
     from mpp.weights import save
 

@@ -181,6 +181,6 @@ def _reasons(failed: dict[str, str]) -> str:
 
 
 def _say(text: str) -> None:
-    from rich.console import Console
+    from mpp.cli.outputs import Console
 
     Console().print(text, soft_wrap=True, highlight=False, markup=False)

@@ -36,9 +36,8 @@ def parser() -> CommandParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from rich.console import Console
-
     from mpp import infer, load
+    from mpp.cli.outputs import Console
     from mpp.data.convert import write
     from mpp.errors import InputError
     from mpp.viz.estimates import estimates

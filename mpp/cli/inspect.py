@@ -31,9 +31,8 @@ def parser() -> CommandParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from rich.console import Console
-
     from mpp.checkpoints import locate
+    from mpp.cli.outputs import Console
     from mpp.weights import describe, load
 
     folder = locate(arguments.checkpoint)  # once, since it may have to be fetched
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         sys.stdout.write(json.dumps({**found, **facts}, indent=2) + "\n")
         return
-    console = Console(markup=False, highlight=False)
+    console = Console(highlight=False)
     console.print(_summary(found, facts))
     console.print()
     console.print(_fields(found))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mpp import __version__
-from mpp.errors import InputError, RunError, Stopped
+from mpp.errors import InputError, RunError, Stopped, printable
 from mpp.files import REFUSALS
 
 COMMANDS = {
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write(f"mpp {words[0]}: {str(interrupt) or 'interrupted'}\n")
+        sys.stderr.write(f"mpp {words[0]}: {printable(str(interrupt)) or 'interrupted'}\n")
         return 130
     return 0
 

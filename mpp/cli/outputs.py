@@ -1,16 +1,36 @@
-"""Where results go: never over existing ones unasked."""
+"""Where results go: never over existing ones unasked, and to a terminal without its commands."""
 
 import argparse
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+import rich.console
+from rich.segment import Segment
 
-from mpp.errors import InputError
+from mpp.errors import CONTROLS, InputError, printable
 from mpp.files import make_folder
 
 ENDINGS = (".nc", ".zarr")
+
+
+class Console(rich.console.Console):
+    """A console that takes text as it is: no markup unless asked for, no control characters."""
+
+    def __init__(self, markup: bool = False, **options: Any) -> None:
+        super().__init__(markup=markup, **options)
+
+    def render(self, *args: Any, **options: Any) -> Iterable[Segment]:
+        for segment in super().render(*args, **options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+def json_text(value: Any) -> str:
+    """JSON to read, in which a control character is told by its number."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text.translate({code: f"\\u{code:04x}" for code in CONTROLS if code > 0x20})
 
 
 def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:

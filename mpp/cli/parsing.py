@@ -4,6 +4,8 @@ import argparse
 import sys
 from typing import NoReturn
 
+from mpp.errors import printable
+
 CHECKPOINT = "a folder, mpp-mini, or hf://owner/name"
 """What every command takes as a checkpoint."""
 
@@ -27,5 +29,5 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
+        sys.stderr.write(f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
         sys.exit(2)

@@ -1,6 +1,8 @@
 """``mpp pretrain``: train one model on many systems, as a YAML file says."""
 
+import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ import jsonargparse
 
 from mpp.cli.going_on import begins, recorded
 from mpp.cli.outputs import add_output, tell
+from mpp.errors import printable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,17 +20,45 @@ if TYPE_CHECKING:
 FREE = ("config", "command", "data", "out", "overwrite", "resume", "max_steps", "workers",
         "on_bad_loss", "skip_limit")  # fmt: skip
 """Options that the weights after a step do not depend on, the budget and the data apart."""
+IMPORTS = ("mpp.model", "mpp.train", "torch.nn", "torch.optim", "dadaptation")
+"""Where the classes and functions come from that a configuration may name unasked."""
+ALLOW = "--allow-imports"
 
 
 class ConfigParser(jsonargparse.ArgumentParser):
-    """A jsonargparse parser whose errors are one line, and whose options may have dashes."""
+    """A jsonargparse parser whose errors are one line, and that imports what it may alone.
+
+    A name in a configuration is a Python object to import and call, so that one from somebody else
+    could run anything that is installed. What is not under `IMPORTS` needs the user's own word on
+    the command line. Options may be written with dashes.
+    """
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
         words = sys.argv[1:] if args is None else args
-        return super().parse_args([_underscored(word) for word in words], *more, **options)
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument(ALLOW, "--allow_imports", default="")
+        allowed = first.parse_known_args(words)[0].allow_imports
+        trusted = [name.strip() for name in allowed.split(",") if name.strip()]
+        try:
+            jsonargparse.set_parsing_settings(
+                import_path_denylist=["*"], import_path_allowlist=[*IMPORTS, *trusted]
+            )
+        except ValueError:
+            self.error(f"{ALLOW} {allowed!r}: expected packages or modules, such as my_models")
+        found = super().parse_args([_underscored(word) for word in words], *more, **options)
+        if found.pop("allow_imports", None) != (allowed or None):
+            self.error(f"{ALLOW} is for the command line; take it out of the configuration")
+        return found
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        line = " ".join(str(message).split())
+        line = printable(" ".join(str(message).split()))
+        denied = re.search(r"Importing '([\w.]+)' is not allowed", line)
+        if denied:
+            name = denied[1]
+            line = (
+                f"it names {name}, which is under none of {', '.join(IMPORTS)} and could run "
+                f"anything; if you trust it, add {ALLOW} {name.partition('.')[0]}"
+            )
         sys.stderr.write(f"mpp pretrain: {line}; see mpp pretrain --help\n")
         sys.exit(2)
 
@@ -44,6 +75,13 @@ def parser() -> ConfigParser:
     )
     made.add_argument("--config", action="config", help="YAML with any of the options below")
     made.add_argument("--data", type=str, nargs="+", required=True, help="one path a system")
+    made.add_argument(
+        "--allow_imports",
+        type=str,
+        metavar="PACKAGE[,PACKAGE]",
+        help="packages of yours that the configuration may import classes and functions from, "
+        f"beside {', '.join(IMPORTS)}",
+    )
     add_output(made, "folder for the checkpoint, its metrics and its state")
     made.add_function_arguments(pretrain, skip={"datasets", "out"})
     # As a class, the default would lend its arguments to any other model that is named.

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mpp.cli.outputs import Console
 
 
 class Advance(Protocol):
@@ -27,7 +28,7 @@ def progress(task: str, total: int | None = None, stays: bool = True) -> Iterato
         stays: Whether the bar is still there when the work is done.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

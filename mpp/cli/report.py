@@ -38,8 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: As `mpp.viz.report.report` does.
     """
-    from rich.console import Console
-
+    from mpp.cli.outputs import Console
     from mpp.cli.progress import progress
     from mpp.viz.report import report
 

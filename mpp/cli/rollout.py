@@ -140,7 +140,7 @@ _limit.__name__ = "limit"  # argparse names it in its errors
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
+    from mpp.cli.outputs import Console
 
     Console(stderr=True).print(
         f"mpp rollout: {line}", soft_wrap=True, highlight=False, markup=False

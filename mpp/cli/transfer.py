@@ -120,9 +120,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what is missing of the study, write and print its result."""
     from pathlib import Path
 
-    from rich.console import Console
-
     from mpp import load, transfer
+    from mpp.cli.outputs import Console
     from mpp.cli.progress import progress
     from mpp.study.compare import NEGATIVE, compare, headlines, tuned_arms, verdict
     from mpp.viz.transfer_report import transfer_report

@@ -11,6 +11,7 @@ import yaml
 from mpp.data.entries import even_axes, fillings, places, words
 from mpp.errors import InputError
 from mpp.fields import ROLES, Role
+from mpp.safe_yaml import read_yaml
 from mpp.schema import parse_boundary
 
 Join = Literal["sample", "time", "fields"]
@@ -162,7 +163,7 @@ class Mapping:
             InputError: No such file, no YAML, or keys and values that cannot be used.
         """
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            values = read_yaml(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path}: cannot read this mapping ({error.strerror})") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -206,7 +207,7 @@ def from_lines(lines: Sequence[str]) -> dict[str, Any]:
     entries = {}
     for text in lines:
         try:
-            found = yaml.safe_load(text.strip("`"))
+            found = read_yaml(text.strip("`"))
         except yaml.YAMLError:
             found = None
         if not isinstance(found, dict):

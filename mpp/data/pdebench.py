@@ -25,6 +25,7 @@ from xarray.backends import BackendEntrypoint
 from mpp.data import boundary as sides
 from mpp.data import hdf5
 from mpp.data import pdebench_sets as sets
+from mpp.data.links import require_own
 from mpp.data.pdebench_layouts import Contents, layout_of
 from mpp.errors import InputError
 from mpp.fields import Field, known_field
@@ -71,6 +72,7 @@ class PDEBenchBackend(BackendEntrypoint):
         """
         path = hdf5.local_path(filename_or_obj)
         with hdf5.inspecting(path) as file:
+            require_own(path)
             read = layout_of(file)
             if read is None:
                 raise InputError(_unknown(path, file))

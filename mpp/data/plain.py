@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import xarray as xr
+from numcodecs.errors import UnsafeDecodeError
 
 from mpp.data.bare import bare_hdf5, bare_zarr
 from mpp.data.classic import least_size
@@ -47,6 +48,11 @@ def open_plain(path: Path, kind: Plain, group: str = "", gaps: bool = False) -> 
             ds = xr.Dataset(found, attrs=dict(raw.attrs))
     except _NoDims as error:
         ds = _bare(path, kind, group, str(error.__cause__), gaps)
+    except UnsafeDecodeError:
+        raise InputError(
+            f"{path}: an array in this store is a Python pickle, which could run code and is not "
+            "read; write it again without that codec, or leave it out"
+        ) from None
     coords = [name for name in ds.data_vars if ds[name].dims == (name,)]
     try:
         return xr.decode_cf(ds.set_coords(coords), decode_times=False, decode_timedelta=False)

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
-import h5py
-
+from mpp.data.links import require_own
 from mpp.data.mapping import Split
 from mpp.errors import InputError
 
@@ -203,8 +202,7 @@ def _what(head: bytes) -> str:
 
 def _hdf5_format(path: Path) -> Format:
     try:
-        with h5py.File(path, "r") as file:
-            list(file)
+        require_own(path)
     except (OSError, RuntimeError, KeyError) as error:
         reason = "cut off" if "truncated" in str(error) else "damaged or cut off"
         raise InputError(

@@ -14,6 +14,7 @@ import yaml
 from mpp.data.generate import borrow, check_numbers, default_workers, file_of, generate, settings
 from mpp.data.system import SEEDS, Split, System, load_system, require_solver
 from mpp.errors import InputError
+from mpp.safe_yaml import read_yaml
 
 Purpose = Literal["pretrain", "transfer"]
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -196,7 +197,10 @@ def _make_system(name: str, jobs: list[Job], bar: Bar, pool: Executor) -> None:
 
 def _what_counts(specification: str, split: Split) -> Any:
     """What it says without comments and, for the other splits, without what lies beyond."""
-    spec = yaml.safe_load(specification)
+    try:
+        spec = read_yaml(specification)
+    except yaml.YAMLError:  # of a file that was not generated
+        return specification
     if split != "beyond" and isinstance(spec, dict):
         for span in spec.get("parameters", {}).values():
             span.pop("beyond", None)

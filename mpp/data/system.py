@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from mpp.errors import InputError
 from mpp.fields import Field, known_field
+from mpp.safe_yaml import read_yaml
 from mpp.schema import coordinate
 
 INSTALL = {
@@ -253,7 +254,7 @@ def load_system(folder: Path) -> System:
             f"{folder}: no spec.yaml there; expected a folder such as datasets/burgers"
         )
     try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+        spec = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(spec, dict):

@@ -23,6 +23,7 @@ from xarray.backends import BackendEntrypoint
 from mpp.data import boundary as sides
 from mpp.data import hdf5
 from mpp.data import thewell_sides as well_sides
+from mpp.data.links import require_own
 from mpp.data.thewell_contents import FIELD_GROUPS, WellFile, canonical_name, variables
 from mpp.errors import InputError
 from mpp.fields import Field
@@ -64,6 +65,7 @@ class TheWellBackend(BackendEntrypoint):
         """
         path = hdf5.local_path(filename_or_obj)
         with hdf5.inspecting(path) as file:
+            require_own(path)
             if not _is_well(file):
                 raise InputError(_unknown(path, file))
             well = _describe(path, file, samples)

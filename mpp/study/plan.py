@@ -10,7 +10,7 @@ import xarray as xr
 from mpp import schema
 from mpp.data.splits import Division, divide_runs
 from mpp.errors import InputError, require_at_least
-from mpp.study.record import file_name
+from mpp.files import file_name
 from mpp.train.modes import RATES, SKIP_LIMIT, Mode, OnBadLoss, require_policy
 
 Arm = Literal["finetuned", "head", "lora", "gradual", "scratch"]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,6 @@ from torch import nn
 from mpp import schema
 from mpp.errors import InputError
 from mpp.files import written_beside
-
-
-def file_name(name: str) -> str:
-    """A name from data as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "system"
 
 
 def weights_digest(model: nn.Module) -> str:

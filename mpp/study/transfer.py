@@ -18,12 +18,12 @@ import xarray as xr
 
 from mpp.errors import InputError, require_at_least
 from mpp.evaluation import evaluate
-from mpp.files import written_beside
+from mpp.files import file_name, written_beside
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Persistence, Surrogate
 from mpp.study.gather import best, gather, rows
 from mpp.study.plan import ARMS, Cell, Study, Target, make_targets
-from mpp.study.record import file_name, run_digests, settle, weights_digest
+from mpp.study.record import run_digests, settle, weights_digest
 from mpp.study.train import Trainer
 
 RECORD, CELLS = "study.json", "cells"

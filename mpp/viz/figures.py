@@ -1,18 +1,19 @@
 """The pictures that belong to a file: what it holds decides what is drawn."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import xarray as xr
 from matplotlib.figure import Figure
 
 from mpp import schema
+from mpp.data.links import require_own
 from mpp.errors import InputError
-from mpp.files import make_folder
+from mpp.files import file_name, make_folder
 from mpp.viz.animate import Film, animate, best_film
 from mpp.viz.curves import curves, score_names
 from mpp.viz.estimates import estimate_names, estimates
@@ -191,15 +192,10 @@ def _each(pattern: str, names: Sequence[str], draw: Callable[[str], Figure]) -> 
     """A picture a name, whose own name goes into the pattern; no two are the same."""
     made: Plan = {}
     for name in names:
-        stem = pattern.format(file_name(name))
+        stem = pattern.format(file_name(name, "field"))
         twins = sum(other == stem or other.startswith(f"{stem}-") for other in made)
         made[f"{stem}-{twins + 1}" if twins else stem] = partial(draw, name)
     return made
-
-
-def file_name(name: str) -> str:
-    """A name from data as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "field"
 
 
 def _open(path: Path) -> xr.Dataset:
@@ -212,6 +208,10 @@ def _open(path: Path) -> xr.Dataset:
 
         return open_dataset(path)
     try:
+        if h5py.is_hdf5(path):
+            require_own(path)
         return xr.open_dataset(path, engine=engine, decode_times=False)
-    except (OSError, ValueError, KeyError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{path}: it cannot be read as {path.suffix[1:]} ({error})") from error

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from mpp.files import written_beside
+from mpp.files import file_name, written_beside
 from mpp.study.compare import budget, columns, compare, tuned_arms, verdict
-from mpp.study.record import file_name
 from mpp.viz.style import save
 from mpp.viz.transfer import learning_curves
 

@@ -6,7 +6,8 @@ import xarray as xr
 
 from mpp import schema
 from mpp.errors import InputError
-from mpp.viz.figures import figures, file_name, plan
+from mpp.files import file_name
+from mpp.viz.figures import figures, plan
 
 
 def names(paths) -> list[str]:
@@ -81,7 +82,7 @@ def test_pictures_are_kept_unless_told(tmp_path, scores):
 def test_names_from_data_stay_inside_the_folder_and_apart(tmp_path):
     ds = schema.example((6, 4), samples=1, frames=1).rename(tracer="../a", velocity_x="<a")
     assert names(figures(ds, tmp_path / "out")) == ["sheet_a.png", "sheet_a-2.png"]
-    assert file_name("../..") == "field"
+    assert file_name("../..", "field") == "field"
 
 
 def test_every_departure_from_the_schema_is_told(tmp_path):

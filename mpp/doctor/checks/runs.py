@@ -85,9 +85,11 @@ def convert_command(report: Report) -> str:
     """The command that writes the data anew."""
     import shlex
 
+    from mpp.files import file_name
+
     paths = " ".join(shlex.quote(path) for path in report.paths)
     mapping = " --mapping mapping.yaml" if report.needs_mapping else ""
-    name = shlex.quote(f"{report.system or 'data'}.zarr")
+    name = file_name(report.system, "data") + ".zarr"
     return f"mpp convert {paths}{mapping} --out {name}"
 
 
