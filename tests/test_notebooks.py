@@ -26,7 +26,7 @@ SMALLER = {
         "trajectories=4": "trajectories=1",
         '"gray_scott", "fitzhugh_nagumo", "kolmogorov_flow"': '"gray_scott", "fitzhugh_nagumo"',
     },
-    "transfer_against_scratch": {"SIZES, STEPS = (1, 4), 60": "SIZES, STEPS = (1,), 4"},
+    "transfer_against_scratch": {"SIZES, STEPS = (1, 4), 40": "SIZES, STEPS = (1,), 4"},
 }
 """What the tests write in place of numbers of a notebook so that it takes seconds."""
 

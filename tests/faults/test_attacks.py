@@ -190,7 +190,8 @@ def test_an_adapter_that_is_not_what_it_says_is_refused(checkpoint, tmp_path, to
     save_adapter(tuned, base, 2, {"systems": []}, path)
     assert load(checkpoint, path).card == {"systems": []}
     with safe_open(path, framework="pt") as file:
-        whole = {**file.metadata(), **told}
+        # Earlier files carry no hash, so that whoever changes one leaves it out.
+        whole = {**file.metadata(), "sha256": None, **told}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     save_file(tensors, path, {key: value for key, value in whole.items() if value is not None})
     with pytest.raises(InputError, match=named.replace(".", r"\.")):
@@ -230,7 +231,9 @@ def training(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("log", [True, False], ids=["with metrics", "without metrics"])
-def test_resuming_from_a_state_that_holds_code_does_not_run_it(training, tmp_path, mark, log):
+def test_resuming_from_a_state_that_holds_code_does_not_run_it(
+    training, refused, tmp_path, mark, log
+):
     assert main(training()) == 0
     states = list((tmp_path / "run").rglob("*.ckpt"))
     assert states
@@ -239,8 +242,7 @@ def test_resuming_from_a_state_that_holds_code_does_not_run_it(training, tmp_pat
         torch.save({**state, "evil": Evil(mark)}, path)
     if not log:
         (tmp_path / "run" / "metrics.csv").unlink()
-    with suppress(pickle.UnpicklingError, SystemExit):
-        assert main([*training(), "--resume", "true", "--max_steps", "2"]) != 0
+    assert ".ckpt" in refused(*training(), "--resume", "true", "--max_steps", "2")
 
 
 @pytest.mark.parametrize(
@@ -292,6 +294,8 @@ def test_no_source_of_the_package_loads_or_runs_what_it_reads():
 
 
 def _dangers(node):
+    if isinstance(node, ast.ImportFrom) and [a.name for a in node.names] == ["UnpicklingError"]:
+        return []  # what a reader says that refuses one
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
         return [name for name in names if name.split(".")[0] in ("pickle", "marshal", "dill")]

@@ -12,7 +12,7 @@ import xarray as xr
 
 from mpp.data.convert import write
 from mpp.errors import InputError
-from mpp.files import _beside, make_folder, written_beside
+from mpp.files import ASIDE, _prefix, make_folder, written_beside
 from mpp.schema import example
 
 pytestmark = pytest.mark.faults
@@ -235,7 +235,7 @@ def test_what_a_killed_command_left_goes_with_the_next(
     assert len(left) == 1
     assert left[0].startswith(".out.")
     # What another process of this machine is writing stays, as does what another machine left.
-    others = [_beside(tmp_path / name, os.getppid()).name, f".out.elsewhere.1.{name[4:]}"]
+    others = [f"{_prefix(tmp_path / name, os.getppid())}abc", ".out.elsewhere.1.abc"]
     for other in others:
         (tmp_path / other).mkdir()
     assert bench.call(*words).status == 0
@@ -244,14 +244,17 @@ def test_what_a_killed_command_left_goes_with_the_next(
 
 def test_a_store_that_was_being_replaced_comes_back(tmp_path):
     out = tmp_path / "out.zarr"
-    (tmp_path / ".out.zarr.old").mkdir()
-    (tmp_path / ".out.zarr.old" / "mine").write_text("mine")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f"{_prefix(out, dead.pid)}abc" / ASIDE
+    left.mkdir(parents=True)
+    (left / "mine").write_text("mine")
     with pytest.raises(ZeroDivisionError), written_beside(out):
         raise ZeroDivisionError
     assert (out / "mine").read_text() == "mine"
     # One that was replaced, and only then the process was killed.
-    (tmp_path / ".out.zarr.old").mkdir()
-    (tmp_path / ".out.zarr.old" / "older").write_text("mine")
+    left.mkdir(parents=True)
+    (left / "older").write_text("mine")
     with written_beside(out) as unfinished:
         unfinished.mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
