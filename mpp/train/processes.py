@@ -18,7 +18,7 @@ from mpp.errors import InputError
 if TYPE_CHECKING:
     from lightning.fabric.plugins import ClusterEnvironment
     from torch import Tensor
-    from torch.distributed import Store
+    from torch.distributed.distributed_c10d import Store
 
 T = TypeVar("T")
 Strategy = Literal["auto", "ddp"]
@@ -57,7 +57,8 @@ class Launched:
         Raises:
             InputError: SLURM does not say how many tasks a node has.
         """
-        from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+        from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+        from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
         if self.by == "torchrun":
             return TorchElasticEnvironment()
@@ -98,7 +99,8 @@ def start() -> Launched:
     if found.count == 1 or _stores:
         return found
     import torch
-    from torch.distributed import PrefixStore, destroy_process_group, init_process_group
+    from torch.distributed import destroy_process_group, init_process_group
+    from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     environment = found.environment()
