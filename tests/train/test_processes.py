@@ -83,6 +83,8 @@ for line in sys.stdin:
             status = 99
             try:
                 status = main(words)
+            except SystemExit as ended:
+                status = ended.code
             except BaseException:
                 traceback.print_exc()
             sys.stdout.flush()
