@@ -37,7 +37,7 @@ for task in "${tasks[@]}"; do
 done
 exit "$worst"
 """
-SCONTROL = '#!/bin/bash\necho "$@" >> "$HERE/scontrol"\n'
+SCONTROL = '#!/bin/bash\necho "$@" >> "$HERE/asked"\n'
 MPP = f'#!/bin/bash\nexec {sys.executable} -m mpp "$@"\n'
 
 
@@ -94,12 +94,12 @@ def test_a_job_that_is_too_short_queues_itself_again_until_it_has_ended(tmp_path
     first = submit(script, words, tmp_path)
     assert first.returncode == 143, first.stderr
     assert first.stderr.count("mpp pretrain: stopped by SIGTERM, saved at step ") == 1
-    assert (tmp_path / "scontrol").read_text() == "requeue 4711\n"
+    assert (tmp_path / "asked").read_text() == "requeue 4711\n"
     assert not (tmp_path / "run" / "model.json").exists()
     second = submit(script, words, tmp_path)
     assert second.returncode == 0, second.stderr
     assert second.stdout.count("wrote ") == 1
-    assert (tmp_path / "scontrol").read_text() == "requeue 4711\n"
+    assert (tmp_path / "asked").read_text() == "requeue 4711\n"
     assert (tmp_path / "run" / "model.json").is_file()
     with (tmp_path / "run" / "metrics.csv").open() as file:
         steps = [int(row["step"]) for row in csv.DictReader(file) if row["val"]]

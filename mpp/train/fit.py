@@ -89,7 +89,7 @@ def fit(
         Stopped: There was a SIGTERM; the state is saved.
     """
     require_at_least(1, accumulate=accumulate, validate_every=validate_every)
-    launched = processes.require(devices, num_nodes, accumulate)
+    launched = processes.require(devices, num_nodes, accumulate, strategy)
     several = launched.count > 1
     if several and max_minutes is not None:
         raise InputError("max_minutes is for one process, whose clock tells; give max_steps")

@@ -87,7 +87,7 @@ def pretrain(
             started when left out.
         num_nodes: Machines; those of torchrun or SLURM when left out.
         strategy: How several processes share the work; ``auto`` is ``ddp``: each has all weights,
-            and gradients are averaged.
+            and gradients are averaged. ``fsdp``, which shares weights out, is refused.
 
     Returns:
         The trained model, with its card filled in; the same in every process.
@@ -100,7 +100,7 @@ def pretrain(
     """
     require_at_least(0, seed=seed)
     require_at_least(1, accumulate=accumulate)
-    processes.require(devices, num_nodes, accumulate)
+    processes.require(devices, num_nodes, accumulate, strategy)
     if not datasets:
         raise InputError("there is nothing to train on; give at least one dataset")
     systems = [schema.system(ds) for ds in datasets]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
 T = TypeVar("T")
-Strategy = Literal["auto", "ddp"]
-"""How processes share a training: each with all weights, gradients being averaged."""
+Strategy = Literal["auto", "ddp", "fsdp"]
+"""How processes share a training, as Lightning names it."""
 BY_HAND = ("bash", "interactive")
 """Names of SLURM jobs in which commands are typed, as Lightning takes them."""
 _stores: list["Store"] = []
@@ -120,18 +120,28 @@ def start() -> Launched:
     return found
 
 
-def require(devices: int | None, num_nodes: int | None, accumulate: int) -> Launched:
+def require(
+    devices: int | None, num_nodes: int | None, accumulate: int, strategy: Strategy = "auto"
+) -> Launched:
     """The processes of this run.
 
     Args:
         devices: Processes a machine that the user expects; any number when left out.
         num_nodes: Machines that the user expects; any number when left out.
         accumulate: Batches a step, which the processes share out.
+        strategy: How they share the work.
 
     Raises:
-        InputError: There are others, or they cannot share the batches out.
+        InputError: There are others, or they cannot share the batches or the weights out.
     """
     found = start()
+    if strategy == "fsdp":
+        # Lightning's FSDPStrategy flattens matrices, which Muon needs whole. PyTorch's fully_shard
+        # keeps them, but waits forever for gradients that only some processes have.
+        raise InputError(
+            "strategy is fsdp, and weights cannot be shared out: a batch of one system has no "
+            "gradient for what is of others; give ddp, and a model that fits one device"
+        )
     asked = {"devices": (devices, found.per_node), "num_nodes": (num_nodes, found.nodes)}
     for name, (expected, there) in asked.items():
         if expected is not None and expected != there:

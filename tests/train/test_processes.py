@@ -281,6 +281,7 @@ def test_steps_left_out_are_those_of_one_process(words, together, tmp_path):
         (["--accumulate", "3"], 2, "accumulate is 3, and 2 processes share the batches of a step "
          "out; give 4 or another multiple of 2"),
         (["--devices", "3"], 2, "devices is 3, and the run has 2; start it with torchrun"),
+        (["--strategy", "fsdp"], 2, "strategy is fsdp, and weights cannot be shared out"),
         (["--batch-size", "0"], 2, "batch_size is 0; give at least 1"),
         (["--batch-size", "x"], 2, "see mpp pretrain --help"),
     ],
