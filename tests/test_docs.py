@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import netCDF4
 import numpy as np
 import pytest
 import yaml
+from torch.distributed.run import get_args_parser
 
 import mpp
+from mpp.cli import pretrain
 from mpp.cli.main import main
 from mpp.data.convert import write
 from mpp.data.mapping import Mapping
@@ -65,6 +69,30 @@ def convert(folder: Path) -> None:
     write(ds, folder / "runs.zarr")
 
 
+def pretraining(folder: Path) -> None:
+    """A small pretraining on them."""
+    convert(folder)
+    sizes = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8}
+    model = {"class_path": "mpp.model.axial.AxialTransformer", "init_args": sizes}
+    content = {"data": [str(folder / "runs.zarr")], "model": model, "max_steps": 2}
+    (folder / "pretrain.yaml").write_text(yaml.safe_dump(content))
+
+
+def require_started(program: str, words: list[str]) -> None:
+    """What launchers would start is there, and takes the options; `test_slurm` runs the scripts."""
+    if program == "torchrun":
+        asked = get_args_parser().parse_args(words)
+        assert asked.module
+        assert asked.training_script == "mpp"
+        command, *options = asked.training_script_args
+        assert command == "pretrain"
+    else:
+        assert program == "sbatch"
+        assert (DOCS.parent / words[0]).is_file()
+        options = words[1:]
+    assert pretrain.parser().parse_args(options).accumulate
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
@@ -75,13 +103,23 @@ def test_every_command_of_a_page_runs(page, folder, viewing, monkeypatch):
     monkeypatch.chdir(folder)
     if page.stem in ("finetuning", "scores"):
         convert(folder)
+    if page.stem == "cost":
+        pretraining(folder)
     if page.stem == "scores":
         ds = mpp.open_dataset(folder / "runs.zarr")
         mpp.save(mpp.finetune(mpp.load("mpp-mini"), ds, max_steps=3), folder / "tuned")
     lines = list(filter(None, "\n".join(blocks(page, "sh")).splitlines()))
     for line in lines:
-        words = shlex.split(line)
-        assert words.pop(0) == "mpp"
+        program, *words = shlex.split(line)
+        if program != "mpp":
+            require_started(program, words)
+            continue
+        if "--devices" in words:  # the command gives its process to torchrun
+            command = [sys.executable, "-m", "mpp", *words]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("wrote ") == 1
+            continue
         if words[0] == "view":  # goes on until it is ended
             with viewing([*words[1:], "--no-open"], folder) as address:
                 assert urllib.request.urlopen(address).status == 200

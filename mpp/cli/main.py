@@ -1,6 +1,7 @@
 """The program ``mpp``: find the command, run it, and turn a user's mistake into one line."""
 
 import importlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from mpp import __version__
 from mpp.errors import InputError, RunError, Stopped, printable
 from mpp.files import REFUSALS
+from mpp.train.processes import launched, tells
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
@@ -28,6 +30,8 @@ COMMANDS = {
     "import-weights": "the authors' released MPP weights, any of the four sizes",
 }
 
+SHARED = ("pretrain",)
+"""Commands that several processes, which torchrun or srun started, do together."""
 GO_ON = ("pretrain", "finetune", "transfer")
 """Commands that go on where they were stopped when they are given again."""
 
@@ -62,35 +66,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         known = ", ".join(COMMANDS)
-        sys.stderr.write(f"mpp: no command {words[0]!r}; expected one of: {known}\n")
-        return 2
+        return _end(f"mpp: no command {words[0]!r}; expected one of: {known}", 2)
+    name = f"mpp {words[0]}"
+    if (count := launched().count) > 1:
+        if words[0] not in SHARED:
+            return _end(f"{name}: is for one process, and {count} were started; start it alone", 2)
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else each has advice to give
     command = importlib.import_module(f"mpp.cli.{words[0].replace('-', '_')}")
     try:
         arguments = command.parser().parse_args(words[1:])
         arguments.command = shlex.join(["mpp", *words])
         command.run(arguments)
     except InputError as error:
-        sys.stderr.write(f"mpp {words[0]}: {error}\n")
-        return 2
+        return _end(f"{name}: {error}", 2)
     except RunError as error:
-        sys.stderr.write(f"mpp {words[0]}: {error}{_how_to_go_on(words[0])}\n")
-        return 1
+        return _end(f"{name}: {error}{_how_to_go_on(words[0])}", 1)
     except Stopped as stopped:
-        sys.stderr.write(f"mpp {words[0]}: {stopped.message}{_how_to_go_on(words[0])}\n")
-        return Stopped.STATUS
-    except OSError as error:
-        if error.errno not in REFUSALS:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(
-            f"mpp {words[0]}: {where}the system refuses ({error.strerror}); make room, or choose "
-            "another place\n"
-        )
-        return 2
+        return _end(f"{name}: {stopped.message}{_how_to_go_on(words[0])}", Stopped.STATUS)
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write(f"mpp {words[0]}: {printable(str(interrupt)) or 'interrupted'}\n")
-        return 130
+        return _end(f"{name}: {printable(str(interrupt)) or 'interrupted'}", 130)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in REFUSALS:
+            where = f"{error.filename}: " if error.filename else ""
+            told = printable(f"{where}the system refuses ({error.strerror})")
+            return _end(f"{name}: {told}; make room, or choose another place", 2)
+        if tells():
+            raise
+        return 1
     return 0
+
+
+def _end(line: str, status: int) -> int:
+    """Say why the command ends, once for all processes that run it."""
+    if tells():
+        sys.stderr.write(f"{line}\n")
+    return status
 
 
 def _how_to_go_on(command: str) -> str:

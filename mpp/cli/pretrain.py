@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,13 +15,14 @@ import jsonargparse
 
 from mpp.cli.going_on import begins, recorded
 from mpp.cli.outputs import add_output, tell
-from mpp.errors import printable
+from mpp.errors import InputError, printable
+from mpp.train import processes
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FREE = ("config", "command", "data", "out", "overwrite", "resume", "max_steps", "workers",
-        "on_bad_loss", "skip_limit")  # fmt: skip
+        "on_bad_loss", "skip_limit", "devices", "num_nodes", "strategy")  # fmt: skip
 """Options that the weights after a step do not depend on, the budget and the data apart."""
 IMPORTS = ("mpp.model", "mpp.train", "torch.nn", "torch.optim", "dadaptation")
 """Where the classes and functions come from that a configuration may name unasked."""
@@ -59,7 +63,8 @@ class ConfigParser(jsonargparse.ArgumentParser):
                 f"it names {name}, which is under none of {', '.join(IMPORTS)} and could run "
                 f"anything; if you trust it, add {ALLOW} {name.partition('.')[0]}"
             )
-        sys.stderr.write(f"mpp pretrain: {line}; see mpp pretrain --help\n")
+        if processes.tells():
+            sys.stderr.write(f"mpp pretrain: {line}; see mpp pretrain --help\n")
         sys.exit(2)
 
 
@@ -96,19 +101,48 @@ def run(arguments: Any) -> None:
     made = parser()
     asked = json.loads(made.dump(arguments, format="json", skip_validation=True))
     options = made.instantiate(arguments).as_dict()
+    _launch(options, arguments.command)
+    processes.start()
     out: Path = options.pop("out")
-    resume = options["resume"]
-    anew = begins(out, options.pop("overwrite"), resume, "pretraining")
+    resume, overwrite = options["resume"], options.pop("overwrite")
+    anew = processes.by_first(lambda: begins(out, overwrite, resume, "pretraining"))
     for name in ("config", "command"):
         options.pop(name, None)
     if options["model"] is None:
         options.pop("model")
     datasets = [open_dataset(path) for path in options.pop("data")]
-    with recorded(out, anew, resume, record(asked, datasets), "pretraining"):
-        options["resume"] = not anew
+    options["resume"] = not anew
+    with ExitStack() as kept:
+        # Only the first process writes, and the others wait for it before they train.
+        processes.by_first(
+            lambda: kept.enter_context(
+                recorded(out, anew, resume, record(asked, datasets), "pretraining")
+            )
+        )
         model = pretrain(datasets, out, **options)
-    save(model, out)
-    tell(out)
+    if processes.rank() == 0:
+        save(model, out)
+        tell(out)
+
+
+def _launch(options: dict[str, Any], command: str) -> None:
+    """Start the command anew with torchrun where it is to have several processes and has one.
+
+    Raises:
+        InputError: They are to be on several machines.
+    """
+    devices, nodes = options["devices"] or 1, options["num_nodes"] or 1
+    if processes.launched().by or nodes * devices == 1:
+        return
+    if nodes > 1:
+        raise InputError(
+            f"num_nodes is {nodes}, and only this machine is known; start the command on each with "
+            "torchrun or srun, as experiments/slurm shows, and leave it out"
+        )
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+    words = shlex.split(command)[1:]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *torchrun, "-m", "mpp", *words])
 
 
 def record(asked: dict[str, Any], datasets: "Sequence[xr.Dataset]") -> dict[str, Any]:

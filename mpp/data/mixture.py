@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from torch.utils.data import ConcatDataset, DataLoader, Sampler
+from torch.utils.data import ConcatDataset, DataLoader, Sampler, Subset
 
 from mpp.batch import Batch
 from mpp.data.windows import Windows
@@ -29,6 +29,7 @@ class MixtureSampler(Sampler[list[int]]):
         weights: How often each dataset is drawn, in proportion; equal when left out.
         seed: Fixes the order.
         start: Number of the first batch.
+        every: Batches from one to the next; those between are of other processes.
 
     Raises:
         InputError: Weights that are negative or all zero.
@@ -41,8 +42,10 @@ class MixtureSampler(Sampler[list[int]]):
         weights: Sequence[float] | None = None,
         seed: int = 0,
         start: int = 0,
+        every: int = 1,
     ) -> None:
-        self.sizes, self.batch_size, self.seed, self.start = sizes, batch_size, seed, start
+        self.sizes, self.batch_size, self.seed = sizes, batch_size, seed
+        self.start, self.every = start, every
         shares = np.asarray(weights if weights is not None else np.ones(len(sizes)), dtype=float)
         if not (np.all(np.isfinite(shares) & (shares >= 0)) and shares.sum() > 0):
             raise InputError(
@@ -65,7 +68,7 @@ class MixtureSampler(Sampler[list[int]]):
         number = self.start
         while True:
             yield self.batch(number)
-            number += 1
+            number += self.every
 
 
 def mixture_loader(
@@ -75,9 +78,11 @@ def mixture_loader(
     seed: int = 0,
     start: int = 0,
     workers: int = 0,
+    every: int = 1,
 ) -> DataLoader[Batch]:
     """An endless loader of batches, each from one of the datasets."""
-    sampler = MixtureSampler([len(data) for data in datasets], batch_size, weights, seed, start)
+    sizes = [len(data) for data in datasets]
+    sampler = MixtureSampler(sizes, batch_size, weights, seed, start, every)
     return DataLoader(
         ConcatDataset(datasets),
         batch_sampler=sampler,
@@ -94,6 +99,9 @@ def _go_on(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def window_loader(windows: Windows, batch_size: int) -> DataLoader[Batch]:
-    """All windows of one dataset once, in order."""
-    return DataLoader(windows, batch_size=batch_size, collate_fn=Batch.collate)
+def window_loader(
+    windows: Windows, batch_size: int, places: Sequence[int] | None = None
+) -> DataLoader[Batch]:
+    """All windows of one dataset once, in order, or those at some places."""
+    chosen = windows if places is None else Subset(windows, places)
+    return DataLoader(chosen, batch_size=batch_size, collate_fn=Batch.collate)

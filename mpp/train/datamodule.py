@@ -18,6 +18,7 @@ from mpp.errors import InputError, require_at_least
 from mpp.fields import Field
 from mpp.model.numbers import TIME_STEP, Transform
 from mpp.model.surrogate import Surrogate
+from mpp.train import processes
 from mpp.train.stop import Stop
 
 
@@ -87,6 +88,7 @@ class MixtureData(L.LightningDataModule):
             _require_alike(seen, held)
         self.scales = {windows.system: windows.scales() for windows in self.training}
         self.start = 0
+        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -153,12 +155,26 @@ class MixtureData(L.LightningDataModule):
         return Drawn(windows.system, runs, tuple(at for _, at in places), windows.frames)
 
     def train_dataloader(self) -> DataLoader[Batch]:
+        first, every = self.start + processes.rank(), processes.count()
         return mixture_loader(
-            self.training, self.batch_size, self.weights, self.seed, self.start, self.workers
+            self.training, self.batch_size, self.weights, self.seed, first, self.workers, every
         )
 
+    @property
+    def idle(self) -> bool:
+        """Whether there are fewer windows to validate on than processes, and none for this one."""
+        return processes.rank() >= max(len(windows) for windows in self.validation)
+
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        return [window_loader(windows, self.batch_size) for windows in self.validation]
+        shares = [
+            range(processes.rank(), len(windows), processes.count()) for windows in self.validation
+        ]
+        if self.idle:  # Lightning passes over a validation without a batch, where others wait
+            shares[0] = range(1)
+        return [
+            window_loader(windows, self.batch_size, share if processes.count() > 1 else None)
+            for windows, share in zip(self.validation, shares, strict=True)
+        ]
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Between two steps, when nothing of the next is counted yet, a run may be stopped."""
@@ -171,7 +187,7 @@ class MixtureData(L.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """How many batches have been trained on, so that a resumed run draws the next one."""
         assert self.trainer is not None
-        return {"batches": self.trainer.fit_loop.total_batch_idx + 1}
+        return {"batches": (self.trainer.fit_loop.total_batch_idx + 1) * processes.count()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.start = int(state_dict["batches"])

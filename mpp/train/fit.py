@@ -14,9 +14,11 @@ from typing import Literal
 import lightning as L
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from mpp.errors import InputError, RunError, Stopped, require_at_least
 from mpp.files import FULL, no_room
+from mpp.train import processes
 from mpp.train.budget import Budget
 from mpp.train.datamodule import MixtureData
 from mpp.train.guard import BAD, Guard
@@ -24,7 +26,7 @@ from mpp.train.memory import is_lost_worker, is_out_of_memory, too_large
 from mpp.train.modes import SKIP_LIMIT, OnBadLoss
 from mpp.train.modules import TrainingModule
 from mpp.train.progress import TrainingBar
-from mpp.train.states import BEST, FOLDER, LAST, StateIO, find, forget, read_best
+from mpp.train.states import BEST, FOLDER, LAST, Found, StateIO, find, forget, read_best
 from mpp.train.stop import Stop
 from mpp.train.watch import Neglect, Throughput
 
@@ -49,6 +51,9 @@ def fit(
     patience: float = 1.0,
     on_bad_loss: OnBadLoss = "stop",
     skip_limit: int = SKIP_LIMIT,
+    devices: int | None = None,
+    num_nodes: int | None = None,
+    strategy: processes.Strategy = "auto",
 ) -> Budget:
     """Train; metrics go to ``out/metrics.csv``, states to go on from to ``out/checkpoints``.
 
@@ -59,7 +64,8 @@ def fit(
         max_steps: Optimizer steps; no limit when left out.
         task: What the progress bar calls it.
         precision: As Lightning names it: ``32-true``, ``bf16-mixed``.
-        accumulate: Batches an optimizer step; the mixture changes from batch to batch.
+        accumulate: Batches an optimizer step of all processes together; the mixture changes from
+            batch to batch.
         validate_every: Optimizer steps between validations and checkpoints, at most; they are
             spread evenly, so that the last one is near the end.
         resume: Go on from the last checkpoint in ``out``, if there is one.
@@ -69,16 +75,24 @@ def fit(
         on_bad_loss: What to do before a step whose loss or gradient is NaN, infinite or has
             exploded: ``stop``, or ``skip`` the step.
         skip_limit: Steps that may be left out.
+        devices: Processes a machine that there must be; those that were started when left out.
+        num_nodes: Machines that there must be.
+        strategy: How several processes share the work.
 
     Returns:
         The budget, which tells why and after how long the run ended.
 
     Raises:
-        InputError: A number below one, no limit, states that are all damaged, or no room to write.
+        InputError: A number below one, no limit, states that are all damaged, no room to write,
+            or processes that cannot share the batches of a step out.
         RunError: A bad loss, too little memory, or a process that reads windows has died.
         Stopped: There was a SIGTERM; the state is saved.
     """
     require_at_least(1, accumulate=accumulate, validate_every=validate_every)
+    launched = processes.require(devices, num_nodes, accumulate, strategy)
+    several = launched.count > 1
+    if several and max_minutes is not None:
+        raise InputError("max_minutes is for one process, whose clock tells; give max_steps")
     guard = Guard(out, on_bad_loss, skip_limit)
     budget = Budget(max_steps, max_minutes, patience)
     every = validate_every
@@ -94,10 +108,7 @@ def fit(
     last = ModelCheckpoint(out / FOLDER, Path(LAST).stem, enable_version_counter=False)
     checkpoints = [best, last] if keep_best else [last]
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    if not resume:
-        forget(out)
-        shutil.rmtree(out / BAD, ignore_errors=True)
-    state = find(out)
+    state = processes.by_first(lambda: _before(out, resume))
     if state is not None and state.warning is not None:
         log.warning(state.warning)
     logger = _metrics(out, 0 if state is None else state.step)
@@ -105,30 +116,45 @@ def fit(
     watching = [budget, guard, stop, Neglect(), Throughput(), LearningRateMonitor("step"), bar]
     trainer = L.Trainer(
         accelerator="auto",
-        devices=1,
+        devices=launched.per_node,
+        num_nodes=launched.nodes,
+        # What a batch of one system does not touch has no gradient. Buffers are the same in all
+        # processes, and a validation has not as many batches in each.
+        strategy=DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+        if several
+        else "auto",
+        use_distributed_sampler=False,  # the data shares itself out
         max_steps=-1 if max_steps is None else max_steps,
         max_epochs=-1,
         precision=precision,  # type: ignore[arg-type]  # Lightning checks it
-        accumulate_grad_batches=accumulate,
+        accumulate_grad_batches=accumulate // launched.count,
         gradient_clip_val=1.0,
-        val_check_interval=every * accumulate,
+        val_check_interval=every * accumulate // launched.count,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, every),
         callbacks=[*watching, *checkpoints],
         enable_progress_bar=False,
         logger=logger,
-        plugins=[io],
+        plugins=[io, launched.environment()] if several else [io],
         default_root_dir=out,
         enable_model_summary=False,
     )
     with expected_warnings(), _interruptible(), _in_words(module, guard, stop, out):
         trainer.fit(module.train(), data, ckpt_path=None if state is None else str(state.file))
-    if stop.asked:
-        raise stop.stopped(io.step)
+    if processes.any_of(stop.asked):
+        raise stop.stopped(processes.by_first(lambda: io.step))
     if keep_best:
         module.load_state_dict(read_best(out / FOLDER / BEST))
     return budget
+
+
+def _before(out: Path, resume: bool) -> Found | None:
+    """The state to go on from; without one to go on from, what is left of an earlier run goes."""
+    if not resume:
+        forget(out)
+        shutil.rmtree(out / BAD, ignore_errors=True)
+    return find(out)
 
 
 @contextmanager
@@ -146,6 +172,9 @@ def _in_words(module: TrainingModule, guard: Guard, stop: Stop, out: Path) -> It
             raise _from_worker(error) from error
         if is_out_of_memory(error):
             told = too_large(module.model, guard.batch, module.device)
+            raise RunError(f"{told}; {kept}") from error
+        if processes.is_lost_peer(error):
+            told = "another process of the run has ended without a word"
             raise RunError(f"{told}; {kept}") from error
         if is_lost_worker(error):
             raise RunError(
@@ -174,6 +203,11 @@ def expected_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # In bf16-mixed the weights stay in float32, on purpose.
         warnings.filterwarnings("ignore", message=".*Mismatch dtype between input and weight.*")
+        # Of several processes all log the same, and one may have no window of a system.
+        warnings.filterwarnings("ignore", message=".*It is recommended to use .*sync_dist=True.*")
+        warnings.filterwarnings("ignore", message=".*was called before the ``update`` method.*")
+        # Its new name is not known to every version of torch that is supported.
+        warnings.filterwarnings("ignore", message=".*`broadcast_buffers` is deprecated.*")
         # Lightning's own use of torch.utils._pytree.
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         yield
@@ -182,6 +216,8 @@ def expected_warnings() -> Iterator[None]:
 def _metrics(out: Path, done: int) -> CSVLogger:
     """The log of a run; of one that is resumed, with what it held up to ``done`` steps."""
     file, kept = out / "metrics.csv", []
+    if processes.rank():
+        return CSVLogger(out, name="", version="")
     if done and file.is_file():
         with file.open(newline="") as rows:
             kept = [row for row in csv.DictReader(rows) if _whole(row) and int(row["step"]) < done]

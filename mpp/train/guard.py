@@ -24,6 +24,7 @@ from torch import Tensor
 from mpp.batch import Batch
 from mpp.errors import RunError
 from mpp.files import written_beside
+from mpp.train import processes
 from mpp.train.datamodule import MixtureData
 from mpp.train.modes import SKIP_LIMIT, OnBadLoss, require_policy
 
@@ -98,7 +99,7 @@ class Guard(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        self._given = trainer.fit_loop.total_batch_idx, batch
+        self._given = processes.number(trainer.fit_loop.total_batch_idx), batch
 
     def on_before_backward(
         self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
@@ -114,19 +115,29 @@ class Guard(L.Callback):
             Skipped: They are bad, and the step is left out.
         """
         seen, self.seen = self.seen, []
-        # Read together: on an accelerator every reading waits for all that was asked of it.
-        *shares, size = torch.stack([*(each.loss.float() for each in seen), norm.float()]).tolist()
-        losses = [share * trainer.accumulate_grad_batches for share in shares]
+        # Read together: on an accelerator every reading waits for all that was asked of it. Every
+        # process reads the losses of all, and so comes to the same decision.
+        mine = torch.stack([*(each.loss.float() for each in seen), norm.float()])
+        read = [part.tolist() for part in processes.gathered(mine)]
+        every = trainer.accumulate_grad_batches
+        losses = [[share * every for share in shares] for *shares, _ in read]
         usual = median(self.recent) if len(self.recent) >= FEWEST else None
-        wrong = [(each, told) for each, loss in zip(seen, losses, strict=True)
-                 if (told := exploded(loss, usual))]  # fmt: skip
-        if not wrong and not isfinite(size):
-            wrong = [(each, f"the norm of the gradient is {size}") for each in seen]
-        if not trainer.strategy.reduce_boolean_decision(bool(wrong), all=False):
-            self.recent.extend(losses)
+        found = [[exploded(loss, usual) for loss in each] for each in losses]
+        size = next((size for *_, size in read if not isfinite(size)), None)
+        if size is not None and not any(map(any, found)):
+            found = [[f"the norm of the gradient is {size}"] * len(seen)] * len(read)
+        if not any(map(any, found)):
+            self.recent.extend(processes.in_order(losses))
             return
         step = trainer.global_step + 1
-        told = self._told(step, data, wrong)
+        own = [
+            (replace(each, batch=each.batch.to("cpu")), told)
+            for each, told in zip(seen, found[processes.rank()], strict=True)
+            if told
+        ]
+        wrong = [each for part in processes.gathered_objects(own) for each in part]
+        wrong.sort(key=lambda pair: pair[0].number)
+        told = processes.by_first(lambda: self._told(step, data, wrong))
         if self.policy == "stop":
             raise Diverged(
                 f"step {step}: {told}; the step was not taken; mend the data or lower the "
@@ -145,8 +156,6 @@ class Guard(L.Callback):
 
     def _told(self, step: int, data: MixtureData, wrong: Sequence[tuple[Seen, str]]) -> str:
         """What is wrong with a step in words, its batches being kept."""
-        if not wrong:  # of a run in several processes
-            return "another process has a bad loss or gradient"
         sentences = []
         for each, reason in wrong:
             file = self.out / BAD / f"step_{step}_batch_{each.number}.nc"

@@ -18,6 +18,7 @@ from mpp.errors import InputError, require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import reading_loss
 from mpp.model.surrogate import Surrogate
+from mpp.train import processes
 from mpp.train.budget import Budget
 from mpp.train.datamodule import MixtureData
 from mpp.train.guard import Guard, Skipped
@@ -30,6 +31,8 @@ ROLLED_OUT = 0.1
 """Weight of a rollout's later steps against the steps from true frames; their errors are larger."""
 READING = 0.03
 """Weight of the numbers read back against the frames."""
+LOGGED = ("reading_loss", "loss", "rollout_loss")
+"""What is logged of a batch."""
 LEADS = (1, 5)
 """Lead times that are validated: a step from true frames, and the end of a rollout."""
 
@@ -81,6 +84,7 @@ class TrainingModule(L.LightningModule):
         self.model = model
         self.lr, self.weight_decay = lr, weight_decay
         self.loss, self.optimizer, self.schedule = loss, optimizer, schedule or Trapezoid()
+        self.found: list[dict[str, Tensor]] = []
 
     @property
     def data(self) -> MixtureData:
@@ -121,10 +125,15 @@ class TrainingModule(L.LightningModule):
 
         Lightning's checkpoints do not keep the state of torch's generators.
         """
-        number = self.trainer.fit_loop.total_batch_idx + 1
+        number = self.number + 1
         torch.manual_seed(
             int(np.random.SeedSequence((self.data.seed, number)).generate_state(1)[0])
         )
+
+    @property
+    def number(self) -> int:
+        """Number in the mixture of the batch that is trained on."""
+        return processes.number(self.trainer.fit_loop.total_batch_idx)
 
     def configure_gradient_clipping(
         self,
@@ -176,26 +185,36 @@ class TrainingModule(L.LightningModule):
         """Whether this batch is one of those that are rolled out; two frames have no rollout."""
         step = self.steps
         late = step >= (1 - self.rollouts) * self.budget.total(step)
-        return late and batch.frames > 2 and self.trainer.fit_loop.total_batch_idx % 2 == 0
+        return late and batch.frames > 2 and self.number % 2 == 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         batch, asked = hide_numbers(batch)
         if self.rolls_out(batch):
             loss = self.rolled_out(batch)
-            self.log("rollout_loss", loss, batch_size=batch.samples)
+            self.tell(batch, rollout_loss=loss)
             return loss
-        past, error = batch.window(0, batch.frames - 1), None
+        past, error, found = batch.window(0, batch.frames - 1), None, {}
         if isinstance(self.model, AxialTransformer) and asked:
             predicted, reading = self.model.predict(past)
             truth = self.model.numbers.standard(replace(past, parameters=asked), None)
             error = reading_loss(reading, truth)
-            self.log("reading_loss", error, batch_size=batch.samples)
+            found["reading_loss"] = error
         else:
             predicted = self.model(past)
         usual = self.data.usual(batch).change
         loss = self.loss(predicted, batch.values, usual, batch.mask).mean()
-        self.log("loss", loss, prog_bar=True, batch_size=batch.samples)
+        self.tell(batch, **found, loss=loss)
         return loss if error is None else loss + READING * error
+
+    def tell(self, batch: Batch, **found: Tensor) -> None:
+        """Log what was found on a batch, at the end of a step in the order of all its batches."""
+        self.found.append({name: value.detach() for name, value in found.items()})
+        if (self.trainer.fit_loop.total_batch_idx + 1) % self.trainer.accumulate_grad_batches:
+            return
+        mine, self.found = self.found, []
+        for each in _everyones(mine):
+            for name, value in each.items():
+                self.log(name, value, prog_bar=name == "loss", batch_size=batch.samples)
 
     def setup(self, stage: str) -> None:
         """Prepare a score for each system, lead time and field.
@@ -211,6 +230,8 @@ class TrainingModule(L.LightningModule):
         )
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        if self.data.idle:
+            return
         errors = (self.errors(batch, change_loss)[:, -1], self.lead_errors(batch))
         for metrics, found in zip(self.scores[dataloader_idx], errors, strict=True):  # type: ignore[arg-type]
             if found is not None:
@@ -223,12 +244,16 @@ class TrainingModule(L.LightningModule):
         ``None`` where the window is too short for the model to start from.
         """
         given = batch.frames - LEADS[-1]
-        if given < self.model.history:
+        if not self.leads(batch.frames):
             return None
         *_, last = self.model.forecast(batch.window(0, given), LEADS[-1])
         start, end = batch.values[:, given - 1 : given], batch.values[:, -1:]
         usual = self.data.usual(batch).change
         return rollout_loss(last[:, None], end, start, usual, batch.mask)[:, 0]
+
+    def leads(self, frames: int) -> bool:
+        """Whether a window of so many frames has a rollout to validate."""
+        return frames - LEADS[-1] >= self.model.history
 
     def on_validation_epoch_end(self) -> None:
         """Log the errors of each system by field and lead time, and the mean over all at one step.
@@ -238,8 +263,8 @@ class TrainingModule(L.LightningModule):
         systems = []
         for windows, leads in zip(self.data.validation, self.scores, strict=True):
             for lead, metrics in zip(LEADS, leads, strict=True):  # type: ignore[arg-type]
-                if not metrics[0].update_called:
-                    continue
+                if lead > 1 and not self.leads(windows.frames):
+                    continue  # in every process, whatever windows it has had
                 values = [metric.compute() for metric in metrics]
                 for name, value in zip(schema.names(windows.ds), values, strict=True):
                     self.log(f"val/{windows.system}/{name}/{lead}", value)
@@ -251,6 +276,26 @@ class TrainingModule(L.LightningModule):
                     metric.reset()
         self.log("val", torch.stack(systems).mean(), prog_bar=True)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count the batches of the whole run, which another number of processes may go on with."""
+        for counts in _batch_counts(checkpoint):
+            counts.update({name: value * processes.count() for name, value in counts.items()})
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count those of this process.
+
+        Raises:
+            InputError: They cannot be shared out evenly.
+        """
+        for counts in _batch_counts(checkpoint):
+            if counts["completed"] % processes.count():
+                raise InputError(
+                    f"the run goes on after {counts['completed']} batches, which "
+                    f"{processes.count()} processes cannot have shared; give a number of processes "
+                    "that divides it"
+                )
+            counts.update({name: value // processes.count() for name, value in counts.items()})
+
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(self.model, self.lr, self.weight_decay)
         schedule = self.schedule(optimizer, self.budget.length)
@@ -258,3 +303,27 @@ class TrainingModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def _batch_counts(checkpoint: dict[str, Any]) -> list[dict[str, int]]:
+    """The places where Lightning counts batches in a state."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return [progress["total"], progress["current"]]
+
+
+def _everyones(mine: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """What all processes found on the batches of a step, in the order of the batches' numbers."""
+    if processes.count() == 1:
+        return mine
+    missing = mine[0]["loss" if "loss" in mine[0] else "rollout_loss"].new_zeros(2)
+    rows = [torch.stack([_marked(each.get(name), missing) for name in LOGGED]) for each in mine]
+    parts = [part.float().cpu() for part in processes.gathered(torch.stack(rows))]
+    return [
+        {name: value for name, (there, value) in zip(LOGGED, row, strict=True) if there}
+        for row in processes.in_order([list(part) for part in parts])
+    ]
+
+
+def _marked(value: Tensor | None, missing: Tensor) -> Tensor:
+    """A value behind a one that says that it is there."""
+    return missing if value is None else torch.stack([torch.ones_like(value), value])

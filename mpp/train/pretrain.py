@@ -12,6 +12,7 @@ from mpp.errors import InputError, require_at_least
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
+from mpp.train import processes
 from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.fit import Precision, fit
@@ -47,6 +48,9 @@ def pretrain(
     schedule: Schedule | None = None,
     on_bad_loss: OnBadLoss = "stop",
     skip_limit: int = SKIP_LIMIT,
+    devices: int | None = None,
+    num_nodes: int | None = None,
+    strategy: processes.Strategy = "auto",
 ) -> Surrogate:
     """Train a new model on a weighted mixture of systems.
 
@@ -64,7 +68,7 @@ def pretrain(
         seed: Fixes the split, the first weights and the order of the batches.
         workers: Processes that read windows.
         precision: ``32-true`` or ``bf16-mixed``.
-        accumulate: Batches an optimizer step.
+        accumulate: Batches an optimizer step, which several processes share out among them.
         validate_every: Optimizer steps between validations and checkpoints.
         resume: Go on from the last checkpoint in ``out``.
         rollouts: Share of the run, at its end, in which every other batch is rolled out from its
@@ -79,9 +83,14 @@ def pretrain(
         on_bad_loss: What to do before a step whose loss or gradient is NaN, infinite or has
             exploded: ``stop`` the run, or ``skip`` the step.
         skip_limit: Steps that may be left out before the run ends.
+        devices: Processes a machine, one for each of its devices; those that torchrun or SLURM has
+            started when left out.
+        num_nodes: Machines; those of torchrun or SLURM when left out.
+        strategy: How several processes share the work; ``auto`` is ``ddp``: each has all weights,
+            and gradients are averaged. ``fsdp``, which shares weights out, is refused.
 
     Returns:
-        The trained model, with its card filled in.
+        The trained model, with its card filled in; the same in every process.
 
     Raises:
         InputError: Two datasets name the same system, a dataset cannot be used, or there is no room
@@ -90,6 +99,8 @@ def pretrain(
         Stopped: There was a SIGTERM.
     """
     require_at_least(0, seed=seed)
+    require_at_least(1, accumulate=accumulate)
+    processes.require(devices, num_nodes, accumulate, strategy)
     if not datasets:
         raise InputError("there is nothing to train on; give at least one dataset")
     systems = [schema.system(ds) for ds in datasets]
@@ -146,7 +157,8 @@ def pretrain(
     }
     fit(
         module, data, out, max_steps, "pretrain", precision, accumulate, validate_every, resume,
-        on_bad_loss=on_bad_loss, skip_limit=skip_limit,
+        on_bad_loss=on_bad_loss, skip_limit=skip_limit, devices=devices, num_nodes=num_nodes,
+        strategy=strategy,
     )  # fmt: skip
     surrogate.card["recipe"]["skipped_steps"] = module.skipped
     if isinstance(surrogate, AxialTransformer):

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 
 from mpp.errors import Stopped
+from mpp.train import processes
 from mpp.train.states import StateIO
 
 
@@ -46,7 +47,8 @@ class Stop(L.Callback):
         complete = (trainer.fit_loop.total_batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if not complete or not trainer.strategy.reduce_boolean_decision(self.asked, all=False):
             return
-        if self.io.step != trainer.global_step:  # else the validation has just saved it
+        # Else the validation has just saved it, of which the first process knows.
+        if processes.by_first(lambda: self.io.step != trainer.global_step):
             trainer.save_checkpoint(self.state)
         raise self.stopped(trainer.global_step)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import lightning as L
 
+from mpp.train import processes
+
 log = logging.getLogger(__name__)
 BEHIND = 1.1
 """A system is being sacrificed where its error is this many times its lowest so far."""
@@ -89,7 +91,7 @@ class Throughput(L.Callback):
     ) -> None:
         self.ended = time.perf_counter()
         self.worked += self.ended - self.began
-        self.windows += batch.samples
+        self.windows += batch.samples * processes.count()
         total = self.waited + self.worked
         pl_module.log("windows_per_second", self.windows / total, batch_size=batch.samples)
         pl_module.log("data_wait", self.waited / total, batch_size=batch.samples)

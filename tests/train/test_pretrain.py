@@ -188,6 +188,7 @@ CHANGES = {
 def test_every_option_is_covered():
     elsewhere = {"datasets", "out", "model", "workers", "validate_every", "resume"}
     elsewhere |= {"checkpointing", "compiled", "on_bad_loss", "skip_limit"}
+    elsewhere |= {"devices", "num_nodes", "strategy"}
     assert set(inspect.signature(pretrain).parameters) == elsewhere | CHANGES.keys()
 
 
