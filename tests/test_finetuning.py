@@ -210,8 +210,10 @@ def test_the_card_tells_how_the_model_was_tuned(model):
     every = sum(value.numel() for value in tuned.parameters())
     assert 0 < recipe.pop("trained_parameters") < every
     assert recipe.pop("minutes") >= 0
+    assert recipe.pop("cpu_minutes") >= 0
     assert recipe == {
         "mode": "head", "steps": 2, "ended_by": "steps", "lr": 5e-3, "batch_size": 4, "seed": 0,
+        "skipped_steps": 0,
     }  # fmt: skip
     assert all(value.requires_grad for value in tuned.parameters())
 

@@ -1,7 +1,7 @@
 """No step is taken on a loss or a gradient that is not a usable number.
 
-A loss is bad where it is NaN, infinite, or more than `EXPLODED` times the median of the losses of
-the last `WINDOW` batches, `FEWEST` or more of them; a gradient where its norm is NaN or infinite.
+A loss is bad where it is NaN, infinite, or more than `EXPLODED` times the median size (a likelihood
+may be negative) of the losses of the last `WINDOW` batches, `FEWEST` or more of them; a gradient where its norm is NaN or infinite.
 Both are looked at when gradients are there and the optimizer has not changed anything yet. The
 whole step is then left out: weights and the optimizer's averages stay, while the schedule and the
 mixture go on, so that what follows depends on the batches' numbers alone.
@@ -121,7 +121,7 @@ class Guard(L.Callback):
         read = [part.tolist() for part in processes.gathered(mine)]
         every = trainer.accumulate_grad_batches
         losses = [[share * every for share in shares] for *shares, _ in read]
-        usual = median(self.recent) if len(self.recent) >= FEWEST else None
+        usual = median(map(abs, self.recent)) if len(self.recent) >= FEWEST else None
         found = [[exploded(loss, usual) for loss in each] for each in losses]
         size = next((size for *_, size in read if not isfinite(size)), None)
         if size is not None and not any(map(any, found)):

@@ -126,7 +126,7 @@ def test_outputs_that_must_not_be_written(tmp_path: Path):
     (tmp_path / "folder.nc").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         write(ds, tmp_path / "folder.nc", overwrite=True)
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot make this folder"):
         write(ds, out / "below.nc")
     with pytest.raises(InputError, match="no boundary condition along x, y"):
         convert(

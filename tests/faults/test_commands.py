@@ -173,7 +173,10 @@ CHECKPOINTS = {
     "noise": (written("model.json", b"\xff\xfe\x00"), "not a description of a model"),
     "another format": (described(format=99), "format 99, written by mpp"),
     "an unknown model": (described(model="os.system"), "unknown model 'os.system'; expected"),
-    "a model that is a list": (described(model=["a"]), "unknown model"),
+    "a model that is a list": (
+        described(model=["a"]),
+        "unknown model|not a description of a model",
+    ),
     "no arguments": (described(arguments=None), "not a description|do not fit"),
     "no card": (described(card=7), "not a description"),
     "an unknown argument": (arguments(colour=1), "do not fit the model: .*colour"),
