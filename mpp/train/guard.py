@@ -1,7 +1,8 @@
 """No step is taken on a loss or a gradient that is not a usable number.
 
 A loss is bad where it is NaN, infinite, or more than `EXPLODED` times the median size (a likelihood
-may be negative) of the losses of the last `WINDOW` batches, `FEWEST` or more of them; a gradient where its norm is NaN or infinite.
+may be negative) of the losses of the last `WINDOW` batches, `FEWEST` or more of them; a gradient
+where its norm is NaN or infinite.
 Both are looked at when gradients are there and the optimizer has not changed anything yet. The
 whole step is then left out: weights and the optimizer's averages stay, while the schedule and the
 mixture go on, so that what follows depends on the batches' numbers alone.
