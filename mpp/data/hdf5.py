@@ -21,8 +21,11 @@ from xarray.core import indexing
 from mpp.data.lazy import LazyArray, lazy
 from mpp.errors import InputError
 
-OPEN_FILES = 32
-"""Files that one process keeps open; the one not used for longest is closed first."""
+OPEN_FILES, OPEN_ITEMS = 32, 64
+"""Files and datasets that one process keeps open; the one not used for longest is closed first.
+
+An open dataset keeps its last chunks, and a file may have thousands, one a run.
+"""
 WHOLE_BYTES = 2**26
 """Largest block read with all its components to keep one of them.
 
@@ -31,7 +34,7 @@ memory for what is not kept counts more.
 """
 
 _handles: OrderedDict[str, tuple[tuple[int, int, int], h5py.File]] = OrderedDict()
-_items: dict[str, dict[str, h5py.Dataset]] = {}
+_items: OrderedDict[tuple[str, str], h5py.Dataset] = OrderedDict()
 """Datasets of the open files; to find one anew takes as long as to read a few frames."""
 _lock = RLock()
 
@@ -51,7 +54,8 @@ os.register_at_fork(after_in_child=_leave_parent)
 def release(path: str) -> None:
     """Close the file in this process; it is opened again when it is next read."""
     with _lock:
-        _items.pop(path, None)
+        for key in [key for key in _items if key[0] == path]:
+            del _items[key]
         if path in _handles:
             _handles.pop(path)[1].close()
 
@@ -90,10 +94,13 @@ def reading_item(path: str, name: str) -> Iterator[h5py.Dataset]:
         InputError: As `reading`.
     """
     with reading(path) as file:
-        known = _items.setdefault(path, {})
-        if name not in known:
-            known[name] = dataset(file, name)
-        yield known[name]
+        key = path, name
+        if key not in _items:
+            _items[key] = dataset(file, name)
+            while len(_items) > OPEN_ITEMS:
+                _items.popitem(last=False)
+        _items.move_to_end(key)
+        yield _items[key]
 
 
 @contextmanager

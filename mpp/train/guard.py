@@ -23,7 +23,7 @@ import xarray as xr
 from torch import Tensor
 
 from mpp.batch import Batch
-from mpp.errors import RunError
+from mpp.errors import InputError, RunError
 from mpp.files import written_beside
 from mpp.train import processes
 from mpp.train.datamodule import MixtureData
@@ -233,6 +233,6 @@ def keep(batch: Batch, data: MixtureData, number: int, reason: str, file: Path) 
         file.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(file) as unfinished:
             ds.to_netcdf(unfinished)
-    except OSError as error:
-        return f"it could not be saved ({error.strerror or error})"
+    except (InputError, OSError) as error:
+        return f"it could not be saved ({error})"
     return f"it is saved in {file}"

@@ -120,6 +120,18 @@ def test_one_component_of_much_is_read_alone(well_file, monkeypatch, points_read
     assert points_read[-1] == both / 2
 
 
+def test_few_of_many_datasets_stay_open(pdebench_file, monkeypatch):
+    from mpp.data import hdf5
+
+    monkeypatch.setattr(hdf5, "OPEN_ITEMS", 2)
+    path = pdebench_file("diffusion_reaction")  # a dataset a run, three of them
+    ds = mpp.open_dataset(path)
+    assert_reads_alike(ds, True)
+    assert len(hdf5._items) == 2
+    hdf5.release(str(path))
+    assert not [key for key in hdf5._items if key[0] == str(path)]
+
+
 def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
     path = tmp_path / "a.nc"
     example().to_netcdf(path)
