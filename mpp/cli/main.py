@@ -84,11 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         return _end(f"{name}: {stopped.message}{_how_to_go_on(words[0])}", Stopped.STATUS)
     except KeyboardInterrupt as interrupt:
-        return _end(f"{name}: {printable(str(interrupt)) or 'interrupted'}", 130)
+        return _end(f"{name}: {str(interrupt) or 'interrupted'}", 130)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REFUSALS:
             where = f"{error.filename}: " if error.filename else ""
-            told = printable(f"{where}the system refuses ({error.strerror})")
+            told = f"{where}the system refuses ({error.strerror})"
             return _end(f"{name}: {told}; make room, or choose another place", 2)
         if tells():
             raise
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _end(line: str, status: int) -> int:
     """Say why the command ends, once for all processes that run it."""
     if tells():
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable(line)}\n")
     return status
 
 

@@ -41,7 +41,7 @@ def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:
 
 def tell(out: Path) -> None:
     """Say on stdout where the result is."""
-    Console().print(f"wrote {out}", soft_wrap=True, highlight=False, markup=False)
+    Console().print(f"wrote {out}", soft_wrap=True, highlight=False)
 
 
 def claim(out: Path, overwrite: bool, endings: Sequence[str] = ()) -> Path:

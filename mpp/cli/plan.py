@@ -11,9 +11,9 @@ from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
+    from mpp.cli.outputs import Console
     from mpp.plan.plan import Growth, Plan, Training
     from mpp.plan.shape import Shape
 
@@ -73,8 +73,7 @@ def run(args: argparse.Namespace) -> None:
     """
     from dataclasses import asdict
 
-    from rich.console import Console
-
+    from mpp.cli.outputs import Console
     from mpp.cli.progress import progress
     from mpp.plan.plan import growth, plan
 
@@ -175,6 +174,7 @@ def _window(shape: "Shape") -> dict[str, Any]:
 def render(found: "Plan", training: "Training", console: "Console") -> None:
     """Print a plan for reading."""
     from rich.table import Table
+    from rich.text import Text
 
     from mpp.doctor.checks.runs import size
 
@@ -197,18 +197,20 @@ def render(found: "Plan", training: "Training", console: "Console") -> None:
     facts.add_row(f"{found.steps:,} steps", f"{span(found.seconds)}, without validation")
     total = size(sum(found.memory.values()))
     limit = f" of {size(found.available)}" if found.available == found.available else ""
-    fits = "" if found.fits else ": [red]it does not fit[/]; lower the batch size or the resolution"
-    facts.add_row("memory", f"{total}{limit}{fits}")
+    memory = Text(f"{total}{limit}")
+    if not found.fits:
+        memory.append(": it does not fit", "red").append("; lower the batch size or the resolution")
+    facts.add_row("memory", memory)
     console.print(facts)
     console.print()
     console.print(_parts(found))
     console.print()
-    memory = Table(box=None, pad_edge=False, header_style="bold cyan", padding=(0, 2, 0, 0))
-    memory.add_column("memory for")
-    memory.add_column("", justify="right")
+    parts = Table(box=None, pad_edge=False, header_style="bold cyan", padding=(0, 2, 0, 0))
+    parts.add_column("memory for")
+    parts.add_column("", justify="right")
     for name, nbytes in found.memory.items():
-        memory.add_row(name, size(nbytes))
-    console.print(memory)
+        parts.add_row(name, size(nbytes))
+    console.print(parts)
 
 
 def _parts(found: "Plan") -> "Table":

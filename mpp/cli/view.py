@@ -42,13 +42,12 @@ def run(arguments: argparse.Namespace) -> None:
             f"mpp view needs {', '.join(missing)}, not installed here; "
             "pip install 'mpp-physics[viz]'"
         )
-    from rich.console import Console
-
+    from mpp.cli.outputs import Console
     from mpp.explorer.server import serve, sources
 
     def ready(address: str) -> None:
         line = f"{address} shows {len(arguments.file)} file{'s' * (len(arguments.file) > 1)}"
-        Console().print(f"{line}; Ctrl-C ends it", soft_wrap=True, highlight=False, markup=False)
+        Console().print(f"{line}; Ctrl-C ends it", soft_wrap=True, highlight=False)
 
     with sources(arguments.file) as files:
         serve(files, arguments.port, not arguments.no_open, ready)

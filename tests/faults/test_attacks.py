@@ -30,7 +30,7 @@ from mpp.cli.outputs import Console
 from mpp.data.mapping import Mapping
 from mpp.doctor.checks.runs import convert_command
 from mpp.doctor.examine import examine
-from mpp.errors import InputError, printable
+from mpp.errors import InputError, RunError, printable
 from mpp.files import file_name, written_beside
 from mpp.metrics.expression import Expression
 from mpp.model.avit import PublishedAViT
@@ -601,6 +601,24 @@ def test_data_command_no_terminal(strange, capsys, words):
     assert "owned" in shown.out
     if "--json" in words:
         assert json.loads(shown.out)["system"] == f"{ESCAPE}\x9b[red]x["
+
+
+def test_a_plan_for_data_commands_no_terminal(strange, checkpoint, capsys):
+    path = strange(f"{ESCAPE}\x9b[red]x[")
+    assert main(["plan", "--checkpoint", str(checkpoint), "--data", str(path), "--on", "h100"]) == 0
+    shown = capsys.readouterr().out
+    assert harmless(shown)
+    assert "owned" in shown
+    assert "[red]x[" in shown
+
+
+def test_a_run_that_fails_commands_no_terminal(monkeypatch, capsys):
+    def fail(arguments):
+        raise RunError(f"the loss of {ESCAPE} is nan")
+
+    monkeypatch.setattr("mpp.cli.inspect.run", fail)
+    assert main(["inspect", "mpp-mini"]) == 1
+    assert harmless(capsys.readouterr().err)
 
 
 def test_a_file_name_commands_no_terminal(tmp_path, capsys):
