@@ -42,6 +42,15 @@ class Axis:
         return mine == theirs
 
 
+def axes_of(ds: xr.Dataset) -> tuple[Axis, ...]:
+    """The space axes of a dataset that follows the schema."""
+    sides = zip(schema.space_axes(ds), schema.boundaries(ds), strict=True)
+    return tuple(
+        Axis(name, np.asarray(ds[name].values), str(ds[name].attrs["units"]), kinds)
+        for name, kinds in sides
+    )
+
+
 @dataclass(frozen=True)
 class Batch:
     """Windows of runs of one system as tensors, in physical units.
@@ -207,7 +216,7 @@ class Batch:
             InputError: The dataset does not follow the schema.
         """
         schema.require_valid(ds)
-        names, space = schema.names(ds), schema.space_axes(ds)
+        names = schema.names(ds)
         samples = ds.sizes["sample"]
 
         def tensor(values: np.ndarray) -> Tensor:
@@ -221,15 +230,11 @@ class Batch:
 
         statics, masks = schema.names(ds, "static"), schema.names(ds, "mask")
         inside = [by_sample(ds[name]).astype(bool) for name in masks]
-        axes = tuple(
-            Axis(name, np.asarray(ds[name].values), str(ds[name].attrs["units"]), kinds)
-            for name, kinds in zip(space, schema.boundaries(ds), strict=True)
-        )
         time = np.asarray(ds["time"].values, dtype=np.float64)
         return cls(
             values=torch.stack([tensor(ds[name].values) for name in names], 2),
             fields=schema.fields(ds),
-            axes=axes,
+            axes=axes_of(ds),
             time=torch.from_numpy(np.array(np.broadcast_to(time, (samples, time.size)))),
             time_units=str(ds["time"].attrs["units"]),
             system=schema.system(ds),

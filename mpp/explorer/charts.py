@@ -11,12 +11,10 @@ from bokeh.models import (
     ColumnDataSource,
     FixedTicker,
     Label,
-    Range1d,
     Span,
 )
-from bokeh.plotting import figure
 
-from mpp.explorer.pictures import FONT, INK, SOFT, quiet
+from mpp.explorer.pictures import FONT, INK, SOFT, plot, reach
 from mpp.explorer.reading import Part
 from mpp.viz.style import LINE_COLOURS, Scale
 
@@ -64,21 +62,8 @@ class Chart:
         logarithmic: bool = False,
         tapped: Callable[[float], None] | None = None,
     ) -> None:
-        kind = "log" if logarithmic else "linear"
         self.logarithmic = logarithmic
-        self.plot = quiet(
-            figure(
-                name=name,
-                frame_width=size[0],
-                frame_height=size[1],
-                x_range=Range1d(start=0, end=1),
-                y_range=Range1d(start=0, end=1),
-                x_axis_type=kind,
-                y_axis_type=kind,
-                tools="pan,wheel_zoom,box_zoom,reset,save",
-                title=" ",
-            )
-        )
+        self.plot = plot(name, size, "log" if logarithmic else "linear")
         self.plot.grid.grid_line_color = "#eef1f4"
         self.sources = {
             part: ColumnDataSource({"x": [], "y": []}) for part in parts if part in LOOKS
@@ -158,5 +143,4 @@ class Chart:
     def _set(shown: object, start: float, end: float) -> None:
         if start == end:
             start, end = start - 0.5, end + 0.5
-        if (shown.reset_start, shown.reset_end) != (start, end):  # type: ignore[attr-defined]
-            shown.update(start=start, end=end, reset_start=start, reset_end=end)  # type: ignore[attr-defined]
+        reach(shown, start, end)

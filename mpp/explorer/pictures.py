@@ -5,7 +5,7 @@ takes half a millisecond of the server, and 170 as a plot that HoloViews makes a
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from bokeh.events import Tap
@@ -39,6 +39,35 @@ def quiet(plot: figure) -> figure:
         axis.minor_tick_line_color = None
         axis.major_tick_in = 0
     return plot
+
+
+def plot(name: str, size: tuple[int, int], kind: Literal["linear", "log"] = "linear") -> figure:
+    """An empty plot in that look.
+
+    Args:
+        name: Its name among the page's models.
+        size: Width and height of what is inside the axes, in screen pixels.
+        kind: Of both axes.
+    """
+    return quiet(
+        figure(
+            name=name,
+            frame_width=size[0],
+            frame_height=size[1],
+            x_range=Range1d(start=0, end=1),
+            y_range=Range1d(start=0, end=1),
+            x_axis_type=kind,
+            y_axis_type=kind,
+            tools="pan,wheel_zoom,box_zoom,reset,save",
+            title=" ",
+        )
+    )
+
+
+def reach(shown: object, start: float, end: float) -> None:
+    """Let a range go from one end to the other; a user's zoom stays where they are the same."""
+    if (shown.reset_start, shown.reset_end) != (start, end):  # type: ignore[attr-defined]
+        shown.update(start=start, end=end, reset_start=start, reset_end=end)  # type: ignore[attr-defined]
 
 
 def palette(colours: Colormap) -> list[str]:
@@ -75,17 +104,7 @@ class Picture:
         self.point = ColumnDataSource({"x": [0.0], "y": [0.0]})
         self.mapper = LinearColorMapper(palette=["#000000"], low=0, high=1)
         self.mapper.nan_color = to_hex(MASKED_COLOUR)
-        self.plot = quiet(
-            figure(
-                name=name,
-                frame_width=size[0],
-                frame_height=size[1],
-                x_range=Range1d(start=0, end=1),
-                y_range=Range1d(start=0, end=1),
-                tools="pan,wheel_zoom,box_zoom,reset,save",
-                title=" ",
-            )
-        )
+        self.plot = plot(name, size)
         self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = across, up
         self.plot.xaxis.ticker = BasicTicker(desired_num_ticks=max(2, size[0] // 65))
         self.plot.yaxis.ticker = BasicTicker(desired_num_ticks=max(2, min(8, size[1] // 40)))
@@ -135,10 +154,8 @@ class Picture:
             "w": [right - left],
             "h": [top - bottom],
         }
-        ranges = (self.plot.x_range, (left, right)), (self.plot.y_range, (bottom, top))
-        for shown, ends in ranges:
-            if (shown.reset_start, shown.reset_end) != ends:  # type: ignore[union-attr]
-                shown.update(start=ends[0], end=ends[1], reset_start=ends[0], reset_end=ends[1])
+        reach(self.plot.x_range, left, right)
+        reach(self.plot.y_range, bottom, top)
 
     def mark(self, across: float, up: float, lines: tuple[str, ...]) -> None:
         """Put the cross at a point, with lines over the whole width or height through it."""

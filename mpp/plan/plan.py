@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -72,6 +73,16 @@ class Training:
     def names(self) -> tuple[str, ...]:
         """Every field of every system, once."""
         return tuple(dict.fromkeys(name for shape in self.shapes for name in shape.names))
+
+    @cached_property
+    def empty(self) -> Surrogate:
+        """The model without values."""
+        with torch.device("meta"):
+            return self.model(self.names)
+
+    def frames(self, shape: Shape) -> int:
+        """Frames of a window, the last target included, as training chooses them."""
+        return 1 + max(self.empty.history, min(self.empty.training_frames, shape.frames - 1))
 
     def model(self, names: Sequence[str]) -> Surrogate:
         """The model to train."""
@@ -179,7 +190,7 @@ def plan(
             flops[part] = flops.get(part, 0) + batches * number
     flops["optimizer"] = optimizer.total
     return Plan(
-        model=type(_empty(training)).__name__,
+        model=type(training.empty).__name__,
         parameters=works[0].parameters,
         flops=flops,
         memory=_memory(training, works),
@@ -194,8 +205,8 @@ def plan(
 
 def work_of(training: Training, shape: Shape) -> Work:
     """Forward and backward pass of a batch of a system, rollouts included as often as they come."""
-    plain, frames = _count(training, shape, _loss), _frames(training, shape)
-    rolls = training.rolled and issubclass(type(_empty(training)), AxialTransformer)
+    plain, frames = _count(training, shape, _loss), training.frames(shape)
+    rolls = training.rolled and isinstance(training.empty, AxialTransformer)
     later = frames - 1 - frames // 2
     if training.checkpointing:
         plain = replace(plain, kept=plain.kept + _one_block(training, shape, plain))
@@ -209,13 +220,13 @@ def work_of(training: Training, shape: Shape) -> Work:
 def _one_block(training: Training, shape: Shape, work: Work) -> int:
     """Bytes of what a block that is computed anew keeps, beyond what is kept anyway."""
     whole = _count(replace(training, checkpointing=False), shape, _loss)
-    return (whole.kept - work.kept) // len(_empty(training).blocks)  # type: ignore[arg-type]
+    return (whole.kept - work.kept) // len(training.empty.blocks)  # type: ignore[arg-type]
 
 
 def _count(
     training: Training, shape: Shape, loss: Callable[..., Tensor], rolled: int | None = None
 ) -> Work:
-    frames = _frames(training, shape)
+    frames = training.frames(shape)
 
     def make() -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
         batch = shape.batch(training.batch_size, rolled or frames)
@@ -256,20 +267,8 @@ def optimizer_work(training: Training) -> Work:
     return count(make, backward=False)
 
 
-def _empty(training: Training) -> Surrogate:
-    """The model without values."""
-    with torch.device("meta"):
-        return training.model(training.names)
-
-
-def _frames(training: Training, shape: Shape) -> int:
-    """Frames of a window, the last target included, as training chooses them."""
-    model = _empty(training)
-    return 1 + max(model.history, min(model.training_frames, shape.frames - 1))
-
-
 def _memory(training: Training, works: Sequence[Work]) -> dict[str, float]:
-    model = _empty(training)
+    model = training.empty
     matrices, others = (
         sum(parameter.numel() for parameter in part) for part in split_parameters(model)
     )
@@ -294,7 +293,7 @@ def growth(training: Training) -> list[Growth]:
         "fields": replace(first, shapes=(shape.doubled(),)),
         "windows in a batch": replace(first, batch_size=2 * first.batch_size),
     }
-    arguments = _empty(first).arguments
+    arguments = first.empty.arguments
     for name, what in (("history", "history"), ("width", "width"), ("depth", "blocks")):
         if name in arguments:
             cases[what] = replace(first, make=_changed(first, {name: 2 * arguments[name]}))
@@ -339,7 +338,7 @@ def reached_here(training: Training, machine: Machine) -> float:
     else:
         case = replace(case, make=_changed(case, SMALL))
         work = work_of(case, case.shapes[0])
-    batch = case.shapes[0].batch(case.batch_size, _frames(case, case.shapes[0]))
+    batch = case.shapes[0].batch(case.batch_size, case.frames(case.shapes[0]))
     model = case.model(case.names)
     times: list[float] = []
     began = time.perf_counter()

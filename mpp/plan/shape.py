@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 
 from mpp import schema
-from mpp.batch import Axis, Batch
+from mpp.batch import Axis, Batch, axes_of
 from mpp.errors import InputError, require_at_least
 from mpp.fields import Field
 
@@ -41,14 +41,10 @@ class Shape:
     @classmethod
     def of(cls, ds: xr.Dataset) -> Self:
         """The shape of a dataset in the schema; reads no field."""
-        sides = zip(schema.space_axes(ds), schema.boundaries(ds), strict=True)
         return cls(
             schema.system(ds),
             schema.fields(ds),
-            tuple(
-                Axis(name, np.asarray(ds[name].values), str(ds[name].attrs["units"]), kinds)
-                for name, kinds in sides
-            ),
+            axes_of(ds),
             ds.sizes["time"],
             ds.sizes["sample"],
             schema.fields(ds, "static"),
