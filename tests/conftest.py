@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import importlib.util
 import shutil
 import signal
 import subprocess
@@ -68,6 +69,16 @@ def make_study(
         "rates_chosen_at": 8,
     }  # fmt: skip
     return xr.Dataset(data, coords, attrs)
+
+
+@pytest.fixture(scope="session")
+def waves():
+    """A small system: its ``SPEC``, its ``SOLVER``, and what writes its folder."""
+    path = Path(__file__).with_name("waves.py")
+    spec = importlib.util.spec_from_file_location("waves", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

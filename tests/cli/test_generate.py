@@ -2,58 +2,23 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
 
 from mpp.cli.main import main
 
-SPEC = """
-title: Waves
-purpose: {purpose}
-solver: {solver}
-licence: BSD-3-Clause
-fields: [tracer]
-domain: [0, 2]
-boundary: periodic
-frames: 3
-interval: 0.5
-burn_in: 1
-step: 0.1
-resolution: 8
-least_resolution: {least}
-parameters:
-  speed: {{low: 1, high: 2, beyond: [[2, 3]]}}
-"""
-
-SOLVER = """
-import numpy as np
-
-def simulate(system, resolution, rng):
-    drawn = system.draw(rng)
-    x = np.arange(resolution) / resolution * 2
-    wave = np.sin(np.pi * (x - drawn["speed"] * system.times[:, None]))
-    return system.sample(wave[:, None], drawn)
-"""
-
-
-def add(folder: Path, purpose: str = "pretrain", solver: str = "numpy", least: int = 4) -> Path:
-    folder.mkdir(parents=True)
-    spec = SPEC.format(purpose=purpose, solver=solver, least=least)
-    (folder / "spec.yaml").write_text(spec)
-    (folder / "generate.py").write_text(SOLVER)
-    return folder
-
 
 @pytest.fixture
-def words(tmp_path: Path) -> list[str]:
+def words(tmp_path: Path, waves: Any) -> list[str]:
     """The command for a suite of two small systems, beside one for another purpose."""
-    for name, options in (
-        ("ripples", {}),
-        ("swell", {"least": 6}),
-        ("tide", {"purpose": "transfer"}),
-    ):
-        add(tmp_path / "datasets" / name, **options)
+    for name, line in {
+        "ripples": ("", ""),
+        "swell": ("least_resolution: 4", "least_resolution: 6"),
+        "tide": ("purpose: pretrain", "purpose: transfer"),
+    }.items():
+        waves.write(tmp_path / "datasets" / name, waves.SPEC.replace(*line))
     return [
         "generate", "--suite", "pretrain", "--out", str(tmp_path / "out"), "--workers", "1",
         "--datasets", str(tmp_path / "datasets"), "--trajectories", "2",
@@ -86,9 +51,10 @@ def test_a_suite_is_made_drawn_and_gone_on_with(words, tmp_path, capsys):
     assert "ripples.nc was made with other settings: seed 0, not 1 (and 5 files more)" in shown.err
 
 
-def test_what_lacks_its_solver_is_told_after_all_else_is_made(words, tmp_path, capsys):
+def test_what_lacks_its_solver_is_told_after_all_else_is_made(words, tmp_path, waves, capsys):
     for name in ("dunes", "foam"):
-        add(tmp_path / "datasets" / name, solver="no_such_solver")
+        unsolved = waves.SPEC.replace("solver: numpy", "solver: no_such_solver")
+        waves.write(tmp_path / "datasets" / name, unsolved)
     assert main([*words, "--split", "beyond"]) == 2
     shown = capsys.readouterr()
     made = sorted(path.name for path in (tmp_path / "out").rglob("*.*"))
@@ -97,8 +63,8 @@ def test_what_lacks_its_solver_is_told_after_all_else_is_made(words, tmp_path, c
     assert "lacks dunes, foam: its solver no_such_solver is not installed; pip install" in last
 
 
-def test_one_system_is_made_in_the_split_that_is_asked_for(tmp_path, capsys):
-    folder = add(tmp_path / "swell")
+def test_one_system_is_made_in_the_split_that_is_asked_for(tmp_path, waves, capsys):
+    folder = waves.write(tmp_path / "swell")
     words = ["generate", str(folder), "--out", str(tmp_path / "out"), "--trajectories", "1"]
     assert main([*words, "--workers", "1", "--split", "beyond"]) == 0
     path = tmp_path / "out" / "beyond" / "swell.nc"
@@ -108,9 +74,9 @@ def test_one_system_is_made_in_the_split_that_is_asked_for(tmp_path, capsys):
     assert "--split test --trajectories N" in capsys.readouterr().err
 
 
-def test_a_scheduler_without_dask_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_scheduler_without_dask_is_one_line(tmp_path, waves, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    folder = add(tmp_path / "swell")
+    folder = waves.write(tmp_path / "swell")
     words = ["generate", str(folder), "--out", str(tmp_path), "--scheduler", "tcp://localhost:8786"]
     assert main(words) == 2
     shown = capsys.readouterr().err
@@ -119,18 +85,18 @@ def test_a_scheduler_without_dask_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_schedulers_workers_make_the_same_file(tmp_path, capsys):
+def test_a_schedulers_workers_make_the_same_file(tmp_path, waves, capsys):
     distributed = pytest.importorskip(
         "distributed", reason="dask is not installed: pip install 'mpp-physics[scale]'"
     )
-    folder = add(tmp_path / "swell")
+    folder = waves.write(tmp_path / "swell")
     words = ["generate", str(folder), "--trajectories", "5", "--out"]
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
     with distributed.LocalCluster(**options, dashboard_address=None) as cluster:
         address = ["--scheduler", cluster.scheduler_address]
         assert main([*words, str(tmp_path / "many"), *address]) == 0
-        bad = add(tmp_path / "nought")
-        (bad / "generate.py").write_text(SOLVER.replace("wave[:, None]", "np.nan * wave[:, None]"))
+        broken = waves.SOLVER.replace("wave[:, None]", "np.nan * wave[:, None]")
+        bad = waves.write(tmp_path / "nought", solver=broken)
         assert main(["generate", str(bad), "--out", str(tmp_path / "bad"), *address]) == 2
         assert "tracer of trajectory 0" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "one"), "--workers", "1"]) == 0

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,50 +14,14 @@ from mpp.data.generate import solver_pool
 from mpp.data.suite import Job, make, missing, plan_suite
 from mpp.errors import InputError
 
-SPEC = """
-title: Waves
-purpose: pretrain
-solver: numpy
-licence: BSD-3-Clause
-fields: [tracer]
-domain: [0, 2]
-boundary: periodic
-frames: 3
-interval: 0.5
-burn_in: 1
-step: 0.1
-trajectories: 2
-resolution: 8
-least_resolution: 4
-parameters:
-  speed: {low: 1, high: 2, beyond: [[2, 3]]}
-"""
-
-SOLVER = """
-import numpy as np
-
-def simulate(system, resolution, rng):
-    drawn = system.draw(rng)
-    x = np.arange(resolution) / resolution * 2
-    wave = np.sin(np.pi * (x - drawn["speed"] * system.times[:, None]))
-    return system.sample(wave[:, None], drawn)
-"""
-
-
-def add(datasets: Path, name: str, spec: str = SPEC, solver: str = SOLVER) -> None:
-    folder = datasets / name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "spec.yaml").write_text(spec)
-    (folder / "generate.py").write_text(solver)
-
 
 @pytest.fixture
-def datasets(tmp_path: Path) -> Path:
+def datasets(tmp_path: Path, waves: Any) -> Path:
     """Two systems to pretrain on, and one to transfer to."""
     root = tmp_path / "datasets"
     for name in ("ripples", "swell"):
-        add(root, name)
-    add(root, "tide", SPEC.replace("purpose: pretrain", "purpose: transfer"))
+        waves.write(root / name)
+    waves.write(root / "tide", waves.SPEC.replace("purpose: pretrain", "purpose: transfer"))
     return root
 
 
@@ -143,16 +108,16 @@ def test_a_file_made_with_other_settings_is_neither_kept_nor_replaced(
 
 
 def test_a_specification_differs_by_what_it_says_for_the_split(
-    datasets: Path, pool: Executor
+    datasets: Path, pool: Executor, waves: Any
 ) -> None:
     make(missing(plan(datasets)), no_bar, pool=pool)
     spec = datasets / "swell" / "spec.yaml"
-    spec.write_text(f"# a remark\n{SPEC}")
+    spec.write_text(f"# a remark\n{waves.SPEC}")
     assert missing(plan(datasets)) == []
-    spec.write_text(SPEC.replace("[[2, 3]]", "[[2, 4]]"))
+    spec.write_text(waves.SPEC.replace("[[2, 3]]", "[[2, 4]]"))
     different = missing(plan(datasets), overwrite=True)
     assert [job.path.parent.name for job in different] == ["beyond"]
-    spec.write_text(SPEC.replace("burn_in: 1", "burn_in: 2"))
+    spec.write_text(waves.SPEC.replace("burn_in: 1", "burn_in: 2"))
     with pytest.raises(InputError, match=r"swell.nc was made .*: another specification"):
         missing(plan(datasets, splits=("train",)))
 
@@ -168,9 +133,11 @@ def test_a_file_of_another_kind_is_refused(datasets: Path) -> None:
         missing(plan(datasets))
 
 
-def test_what_cannot_be_made_stops_no_other(datasets: Path, pool: Executor) -> None:
-    add(datasets, "foam", SPEC.replace("solver: numpy", "solver: no_such_solver"))
-    add(datasets, "nought", solver=SOLVER.replace("wave[:, None]", "np.nan * wave[:, None]"))
+def test_what_cannot_be_made_stops_no_other(datasets: Path, pool: Executor, waves: Any) -> None:
+    waves.write(datasets / "foam", waves.SPEC.replace("solver: numpy", "solver: no_such_solver"))
+    waves.write(
+        datasets / "nought", solver=waves.SOLVER.replace("wave[:, None]", "np.nan * wave[:, None]")
+    )
     failed = make(missing(plan(datasets)), no_bar, pool=pool)
     assert (
         failed["foam"] == "its solver no_such_solver is not installed; pip install no_such_solver"
@@ -182,15 +149,17 @@ def test_what_cannot_be_made_stops_no_other(datasets: Path, pool: Executor) -> N
     assert made(datasets.parent / "out") == EVERY
 
 
-def test_dead_processes_end_it(datasets: Path) -> None:
-    add(datasets, "abyss", solver="import os\nos._exit(1)")
+def test_dead_processes_end_it(datasets: Path, waves: Any) -> None:
+    waves.write(datasets / "abyss", solver="import os\nos._exit(1)")
     with pytest.raises(InputError, match="abyss: a solver process died"):
         make(missing(plan(datasets)), no_bar, workers=1)
     assert made(datasets.parent / "out") == []
 
 
-def test_a_system_has_the_points_that_resolve_it(datasets: Path) -> None:
-    add(datasets, "swell", SPEC.replace("least_resolution: 4", "least_resolution: 16"))
+def test_a_system_has_the_points_that_resolve_it(datasets: Path, waves: Any) -> None:
+    waves.write(
+        datasets / "swell", waves.SPEC.replace("least_resolution: 4", "least_resolution: 16")
+    )
     jobs = plan(datasets, resolution=8, splits=("train",))
     assert {job.system.name: job.resolution for job in jobs} == {"ripples": 8, "swell": 16}
 

@@ -29,9 +29,9 @@ def bench():
 
 
 @pytest.fixture(scope="session")
-def desk(bench, tmp_path_factory):
+def desk(bench, waves, tmp_path_factory):
     """All that commands need."""
-    return bench.make(tmp_path_factory.mktemp("desk"))
+    return bench.make(tmp_path_factory.mktemp("desk"), waves)
 
 
 @pytest.fixture(scope="session")

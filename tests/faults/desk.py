@@ -21,33 +21,6 @@ from mpp.model.released import RELEASED_COUNT, RELEASED_SLOTS, released_name
 from mpp.schema import example
 from mpp.weights import save
 
-SPEC = """
-title: Waves
-purpose: pretrain
-solver: numpy
-licence: BSD-3-Clause
-fields: [tracer]
-domain: [0, 2]
-boundary: periodic
-frames: 8
-interval: 0.5
-burn_in: 1
-step: 0.1
-trajectories: 2
-resolution: 8
-least_resolution: 4
-parameters:
-  speed: {low: 1, high: 2}
-"""
-SOLVER = """
-import numpy as np
-
-def simulate(system, resolution, rng):
-    drawn = system.draw(rng)
-    x = np.arange(resolution) / resolution * 2
-    wave = np.sin(np.pi * (x - drawn["speed"] * system.times[:, None]))
-    return system.sample(wave[:, None], drawn)
-"""
 TINY = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8, "fine": 2, "coarse": 2}
 
 
@@ -165,8 +138,8 @@ LOADS = ("finetune", "rollout", "evaluate", "transfer", "infer", "inspect")
 """Commands that take a checkpoint."""
 
 
-def make(folder: Path) -> Desk:
-    """Make everything."""
+def make(folder: Path, waves: Any) -> Desk:
+    """Make everything; ``waves`` is the system that there is to generate."""
     desk = Desk(folder)
     torch.manual_seed(0)
     model = AxialTransformer(("tracer", "velocity_x"), **TINY)
@@ -176,9 +149,7 @@ def make(folder: Path) -> Desk:
     runs(5, 8).to_netcdf(desk.runs, engine="h5netcdf")
     named = {"class_path": "mpp.model.axial.AxialTransformer", "init_args": TINY}
     desk.config.write_text(yaml.safe_dump({"max_steps": 2, "batch_size": 2, "model": named}))
-    desk.system.mkdir(parents=True)
-    (desk.system / "spec.yaml").write_text(SPEC)
-    (desk.system / "generate.py").write_text(SOLVER)
+    waves.write(desk.system, waves.SPEC.replace("frames: 3", "frames: 8"))
     avit = PublishedAViT(RELEASED_SLOTS, RELEASED_COUNT, width=32, heads=2, depth=1)
     torch.save({released_name(k): v for k, v in avit.state_dict().items()}, desk.released)
     for command, made in (("rollout", desk.rollout), ("infer", desk.estimates)):
