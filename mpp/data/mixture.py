@@ -4,6 +4,8 @@ Which dataset and which windows make batch ``k`` depends on the seed and on ``k`
 goes on after ``k`` batches therefore sees what it would have seen without the break.
 """
 
+import atexit
+import os
 import signal
 from collections.abc import Iterator, Sequence
 
@@ -90,13 +92,19 @@ def mixture_loader(
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
-        worker_init_fn=_go_on if workers else None,
+        worker_init_fn=_prepare if workers else None,
     )
 
 
-def _go_on(worker: int) -> None:
-    """Leave it to the training to end a worker: schedulers send SIGTERM to every process."""
+def _prepare(worker: int) -> None:
+    """Leave it to the training to end a worker, and end it without a way to fail.
+
+    Schedulers send SIGTERM to every process. Python's own ending stops the thread that hands
+    batches over; inside a call of torch that aborts the process, and the training takes the worker
+    for lost.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    atexit.register(os._exit, 0)
 
 
 def window_loader(

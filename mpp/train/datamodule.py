@@ -8,6 +8,7 @@ import lightning as L
 import numpy as np
 import torch
 import xarray as xr
+from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader
 
 from mpp import schema
@@ -88,6 +89,7 @@ class MixtureData(L.LightningDataModule):
             _require_alike(seen, held)
         self.scales = {windows.system: windows.scales() for windows in self.training}
         self.start = 0
+        self.loader: DataLoader[Batch] | None = None
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
     @property
@@ -156,9 +158,19 @@ class MixtureData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         first, every = self.start + processes.rank(), processes.count()
-        return mixture_loader(
+        self.loader = mixture_loader(
             self.training, self.batch_size, self.weights, self.seed, first, self.workers, every
         )
+        return self.loader
+
+    def end_workers(self) -> None:
+        """End the processes that read windows, also where Lightning was kept from doing so.
+
+        As long as torch believes one at work, it may say at any later time that it has died.
+        """
+        if self.loader is not None:
+            CombinedLoader(self.loader).reset()
+            self.loader = None
 
     @property
     def idle(self) -> bool:

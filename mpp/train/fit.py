@@ -141,7 +141,10 @@ def fit(
         enable_model_summary=False,
     )
     with expected_warnings(), _interruptible(), _in_words(module, guard, stop, out):
-        trainer.fit(module.train(), data, ckpt_path=None if state is None else str(state.file))
+        try:
+            trainer.fit(module.train(), data, ckpt_path=None if state is None else str(state.file))
+        finally:
+            data.end_workers()
     if processes.any_of(stop.asked):
         raise stop.stopped(processes.by_first(lambda: io.step))
     if keep_best:

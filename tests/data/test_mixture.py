@@ -1,6 +1,9 @@
 """Laws of the mixture: batch k depends on seed and k, comes from one dataset, shares are kept."""
 
+import atexit
 import itertools
+import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -103,6 +106,25 @@ def test_the_window_loader_gives_every_window_once_in_order():
     assert [batch.samples for batch in batches] == [4, 2]
     values = torch.cat([batch.values for batch in batches])
     assert torch.equal(values, torch.cat([data[i].values for i in range(6)]))
+
+
+class AbortsAtExit:
+    """What a worker reads; Python's own ending of that worker would abort it."""
+
+    def __reduce__(self):
+        return atexit.register, (os.abort,)
+
+
+@pytest.mark.slow
+def test_the_ending_of_a_worker_cannot_fail():
+    data = Windows(example((16,), 2, 6), 4)
+    data.beside = AbortsAtExit()
+    batches = iter(mixture_loader([data], 2, workers=1))
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    del batches
+    worker.join(30)
+    assert worker.exitcode == 0
 
 
 @pytest.mark.slow

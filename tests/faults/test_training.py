@@ -236,6 +236,7 @@ def test_an_error_in_a_worker_leaves_the_state(tmp_path, monkeypatch, capsys):
     line = one_line(capsys.readouterr().err)
     assert status == 2
     assert f"{file}: the HDF5 file is cut off" in line
+    assert multiprocessing_children() == []
     file.write_bytes(whole)
 
     def killing(self, batch, batch_idx):

@@ -1,6 +1,7 @@
 """Laws of a training run's data: every field once, scales of its own for each system."""
 
 import math
+import multiprocessing
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import xarray as xr
 
 from mpp.errors import InputError
 from mpp.train.datamodule import MixtureData, window_frames
+from mpp.train.fit import expected_warnings
 
 
 def test_every_field_is_there_once_maps_included(two_systems):
@@ -52,6 +54,18 @@ def test_windows_are_one_frame_longer_than_the_history(two_systems):
     assert next(iter(data.train_dataloader())).frames == 4
     # Eight frames, windows of four that start at 0 and 3: two for each of four runs.
     assert [sum(batch.samples for batch in loader) for loader in data.val_dataloader()] == [8, 8]
+
+
+@pytest.mark.slow
+def test_workers_end_although_something_still_refers_to_their_batches(two_systems):
+    data = MixtureData(two_systems, two_systems, history=3, workers=2)
+    batches = iter(data.train_dataloader())
+    next(batches)
+    assert len(multiprocessing.active_children()) == 2
+    with expected_warnings():
+        data.end_workers()
+        assert multiprocessing.active_children() == []
+        data.end_workers()  # there is none any more
 
 
 @pytest.mark.parametrize(
