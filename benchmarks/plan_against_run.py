@@ -32,7 +32,7 @@ from mpp.model.axial import AxialTransformer
 from mpp.plan.plan import Training, plan
 from mpp.plan.shape import Shape
 
-FRAMES, RUNS = 40, 4
+FRAMES, RUNS = 24, 3
 GROWN = """
 import json, sys
 from pathlib import Path
@@ -67,7 +67,7 @@ class Case:
         ds = schema.example(tuple(grid or self.grid), RUNS, FRAMES)
         start = time.perf_counter()
         mpp.pretrain(
-            [ds], out, self.make, self.batch_size, held_out=0.25, max_steps=steps,
+            [ds], out, self.make, self.batch_size, held_out=1 / 3, max_steps=steps,
             validate_every=steps,
         )  # fmt: skip
         return time.perf_counter() - start

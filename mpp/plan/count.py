@@ -1,10 +1,11 @@
-"""Operations, memory traffic and kept tensors of a training step, counted without computing it.
+"""Operations, memory traffic and living tensors of a training step, counted without computing it.
 
 The step runs on tensors that have a shape and no values (`torch._subclasses.FakeTensorMode`), so
 that any model can be counted on any machine. Multiply-adds are two operations each and come from
 PyTorch's own table (`torch.utils.flop_counter`); whatever is not in it moves memory only.
 """
 
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -41,15 +41,13 @@ class Work:
     Args:
         calls: How often each kernel is called, by what it computes and moves.
         flops: Floating point operations, by part of the model.
-        kept: Bytes of the tensors that the backward pass needs.
-        largest: Bytes that the largest single operation takes in and gives out.
+        peak: Bytes of the tensors that live at once, at most, beyond weights and batch.
         parameters: Trained numbers, by part of the model.
     """
 
     calls: dict[Call, float]
     flops: dict[str, float]
-    kept: int
-    largest: int
+    peak: float
     parameters: dict[str, int]
 
     @property
@@ -77,19 +75,22 @@ class _Step(nn.Module):
 class _Counter(TorchDispatchMode):
     """Adds up what is called while it is on, by the module that called it."""
 
-    def __init__(self, tracker: ModuleTracker) -> None:
+    def __init__(self, tracker: ModuleTracker | None) -> None:
         super().__init__()
         self.tracker = tracker
         self.calls: dict[Call, float] = defaultdict(float)
         self.flops: dict[str, float] = defaultdict(float)
-        self.largest = 0
+        self.living: dict[int, int] = {}
+        self.now = self.peak = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        self._follow((args, kwargs), new=False)
         result = func(*args, **kwargs)
         kind = func._overloadpacket
+        self._follow(result)
         if func.is_view or str(kind) in FREE:
             return result
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
@@ -97,11 +98,23 @@ class _Counter(TorchDispatchMode):
         flops = 0
         if kind in flop_registry:
             flops = int(flop_registry[kind](*args, **kwargs, out_val=result))
-            self.flops[part_of(self.tracker.parents)] += flops
+            self.flops[part_of(self.tracker.parents if self.tracker else set())] += flops
         half = bool(tensors) and tensors[0].element_size() == 2
         self.calls[Call(flops, nbytes, half)] += 1
-        self.largest = max(self.largest, nbytes)
         return result
+
+    def _follow(self, tensors: Any, new: bool = True) -> None:
+        """Count what is new for as long as something refers to it."""
+        for leaf in tree_leaves(tensors):
+            storage = leaf.untyped_storage() if isinstance(leaf, Tensor) else None
+            if storage is not None and storage._cdata not in self.living:
+                self.living[storage._cdata] = storage.nbytes() if new else 0
+                self.now += self.living[storage._cdata]
+                weakref.finalize(storage, self._forget, storage._cdata)
+        self.peak = max(self.peak, self.now)
+
+    def _forget(self, storage: int) -> None:
+        self.now -= self.living.pop(storage)
 
 
 def part_of(modules: set[str]) -> str:
@@ -134,6 +147,7 @@ def count(
     make: Callable[[], tuple[nn.Module, Callable[[nn.Module], Tensor]]],
     precision: str = "32-true",
     backward: bool = True,
+    by_part: bool = True,
 ) -> Work:
     """Count the work of a loss and its gradient.
 
@@ -142,23 +156,15 @@ def count(
             values, so that whatever is made takes no memory.
         precision: As the trainer names it; in ``bf16-mixed`` layers work in half precision.
         backward: Whether the gradient is taken too.
+        by_part: Whether to find out which part of the model calls what. Looking keeps alive what
+            is computed anew for a gradient, so that the peak is then too high.
     """
-    kept: dict[int, int] = {}
     with FakeTensorMode():
         model, loss = make()
-        own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-
-        def keep(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in own:
-                kept[storage._cdata] = storage.nbytes()
-            return tensor
-
         with (
-            ModuleTracker() as tracker,
+            ModuleTracker() if by_part else nullcontext() as tracker,
             _Counter(tracker) as counter,
             _autocast(precision),
-            saved_tensors_hooks(keep, lambda tensor: tensor),
             torch.set_grad_enabled(backward),
         ):
             value = _Step(model, loss)()
@@ -167,25 +173,20 @@ def count(
     return Work(
         calls=dict(counter.calls),
         flops=dict(counter.flops),
-        kept=sum(kept.values()),
-        largest=counter.largest,
+        peak=counter.peak,
         parameters=parameters_of(model),
     )
 
 
 def mixed(first: Work, second: Work, share: float) -> Work:
-    """Work of which that share is of the second kind; kept and largest are those of the greater."""
-    return replace(
-        _sum((1 - share, first), (share, second)),
-        kept=max(first.kept, second.kept),
-        largest=max(first.largest, second.largest),
-    )
+    """Work of which that share is of the second kind; the peak is the higher of the two."""
+    return replace(_sum((1 - share, first), (share, second)), peak=max(first.peak, second.peak))
 
 
 def extended(one: Work, two: Work, steps: int) -> Work:
     """Work of so many like steps, from that of one and of two of them."""
     found = _sum((2 - steps, one), (steps - 1, two))
-    return replace(found, kept=one.kept + (steps - 1) * (two.kept - one.kept))
+    return replace(found, peak=one.peak + (steps - 1) * (two.peak - one.peak))
 
 
 def _sum(*parts: tuple[float, Work]) -> Work:

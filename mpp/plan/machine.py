@@ -26,6 +26,7 @@ class Machine:
         bandwidth: Bytes a second, by the bytes that a kernel moves; straight in the logarithms.
         overhead: Seconds to start a kernel.
         memory: Bytes there are.
+        spare: What the allocator takes beyond the tensors that live at once, as a share of them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Machine:
     bandwidth: tuple[tuple[float, float], ...]
     overhead: float
     memory: float
+    spare: float = 0.0
 
     def seconds(self, work: Work) -> float:
         """Time of the work if every kernel reached one of the limits."""
@@ -51,6 +53,9 @@ def _card(name: str, flops: float, half: float, bandwidth: float, gigabytes: int
     return Machine(name, 1e12 * flops, 1e12 * half, speed, LAUNCH, 1e9 * gigabytes)
 
 
+HOLES = 0.3
+"""What the C library leaves free between the tensors of a step: 0.25 to 0.34 of them by
+benchmarks/plan_against_run.py. Given back at once, as GPUs do it, a step takes twice as long."""
 LAUNCH = 5e-6
 """Seconds to start a kernel on a GPU from Python, at best."""
 CARDS = {
@@ -95,6 +100,7 @@ def here() -> Machine:
         bandwidth=tuple(bandwidth),
         overhead=_fastest(lambda: [small + small for _ in range(100)]) / 100,
         memory=float("nan"),
+        spare=HOLES,
     )
 
 

@@ -31,8 +31,10 @@ Make = Callable[[Sequence[str]], Surrogate]
 """Makes a model with rows for these names."""
 NUMBER = 4
 """Bytes of a number in single precision, in which weights are kept whatever the precision."""
-PROBE_SECONDS, LONGEST_PROBE = 2.0, 0.5
+PROBE_SECONDS, LONGEST_PROBE = 2.0, 1.0
 """How long real steps are measured, and how long one of them should take by the arithmetic."""
+GRADIENTS = "gradients and what they need"
+"""What lives at once, at most, beyond weights and the optimizer's state."""
 SMALL = {"width": 256, "depth": 2, "heads": 4}
 """A model to measure with in place of one that is too large to be tried."""
 
@@ -189,11 +191,14 @@ def plan(
         for part, number in work.flops.items():
             flops[part] = flops.get(part, 0) + batches * number
     flops["optimizer"] = optimizer.total
+    memory = _memory(training, works, optimizer)
+    if machine.spare:
+        memory["holes between them"] = machine.spare * memory[GRADIENTS]
     return Plan(
         model=type(training.empty).__name__,
         parameters=works[0].parameters,
         flops=flops,
-        memory=_memory(training, works),
+        memory=memory,
         reached=share,
         measured=measured,
         hardware=machine.name,
@@ -208,19 +213,11 @@ def work_of(training: Training, shape: Shape) -> Work:
     plain, frames = _count(training, shape, _loss), training.frames(shape)
     rolls = training.rolled and isinstance(training.empty, AxialTransformer)
     later = frames - 1 - frames // 2
-    if training.checkpointing:
-        plain = replace(plain, kept=plain.kept + _one_block(training, shape, plain))
     if not rolls or later < 1:
         return plain
     # Every step after the first is like the second.
     one, two = (_count(training, shape, _rolled_loss, frames // 2 + k) for k in (2, 3))
     return mixed(plain, extended(one, two, later), training.rolled)
-
-
-def _one_block(training: Training, shape: Shape, work: Work) -> int:
-    """Bytes of what a block that is computed anew keeps, beyond what is kept anyway."""
-    whole = _count(replace(training, checkpointing=False), shape, _loss)
-    return (whole.kept - work.kept) // len(training.empty.blocks)  # type: ignore[arg-type]
 
 
 def _count(
@@ -232,7 +229,10 @@ def _count(
         batch = shape.batch(training.batch_size, rolled or frames)
         return training.model(training.names), lambda model: loss(model, batch, frames // 2)
 
-    return count(make, training.precision)
+    found = count(make, training.precision)
+    if training.checkpointing:
+        found = replace(found, peak=count(make, training.precision, by_part=False).peak)
+    return found
 
 
 def _loss(model: Surrogate, batch: Batch, given: int) -> Tensor:
@@ -267,19 +267,17 @@ def optimizer_work(training: Training) -> Work:
     return count(make, backward=False)
 
 
-def _memory(training: Training, works: Sequence[Work]) -> dict[str, float]:
-    model = training.empty
+def _memory(training: Training, works: Sequence[Work], update: Work) -> dict[str, float]:
     matrices, others = (
-        sum(parameter.numel() for parameter in part) for part in split_parameters(model)
+        sum(parameter.numel() for parameter in part) for part in split_parameters(training.empty)
     )
-    weights = NUMBER * (matrices + others)
-    kept = max(work.kept for work in works)
+    # Gradients come with the backward pass and live through the update, which adds its own.
+    step = max(work.peak for work in works)
+    updating = update.peak - NUMBER * matrices + NUMBER * others
     return {
-        "weights": weights,
-        "gradients": weights,
+        "weights": NUMBER * (matrices + others),
         "optimizer": NUMBER * (matrices + 2 * others),
-        "kept for the gradient": kept,
-        "largest operation": max(work.largest for work in works),
+        GRADIENTS: max(step, updating),
     }
 
 
@@ -288,6 +286,7 @@ def growth(training: Training) -> list[Growth]:
     first = replace(training, shapes=training.shapes[:1], rolled=0.0)
     shape = first.shapes[0]
     base = work_of(first, shape)
+    before = sum(_memory(first, [base], optimizer_work(first)).values())
     cases: dict[str, Training] = {
         "points along each axis": replace(first, shapes=(shape.resized(2),)),
         "fields": replace(first, shapes=(shape.doubled(),)),
@@ -308,7 +307,7 @@ def growth(training: Training) -> list[Growth]:
                 what,
                 sum(work.parameters.values()) / sum(base.parameters.values()),
                 work.total / base.total,
-                sum(_memory(case, [work]).values()) / sum(_memory(first, [base]).values()),
+                sum(_memory(case, [work], optimizer_work(case)).values()) / before,
             )
         )
     return found
@@ -334,7 +333,10 @@ def reached_here(training: Training, machine: Machine) -> float:
         work = work_of(case, case.shapes[0])
         if machine.seconds(work) <= LONGEST_PROBE:
             break
-        case = replace(case, batch_size=1, shapes=(case.shapes[0].resized(0.5),))
+        if case.batch_size > 1:
+            case = replace(case, batch_size=1)
+        else:
+            case = replace(case, shapes=(case.shapes[0].resized(0.5),))
     else:
         case = replace(case, make=_changed(case, SMALL))
         work = work_of(case, case.shapes[0])

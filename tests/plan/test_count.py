@@ -36,23 +36,45 @@ def test_a_linear_layer_costs_its_products_forward_and_twice_that_backward():
     assert count(lambda: make(True)).total == 3 * product
 
 
-def test_what_is_kept_is_the_input_of_a_layer_and_no_weight():
-    def make():
-        # The loss keeps the output, the layer its input.
-        return nn.Linear(30, 20), linear_loss(torch.ones(50, 30))
+def layers(depth, rows=500, width=64):
+    """So many layers, and a loss of their output for some rows."""
 
-    assert count(make).kept == 4 * 50 * (30 + 20)
+    def make():
+        model = nn.Sequential(*(nn.Linear(width, width) for _ in range(depth)))
+        return model, linear_loss(torch.ones(rows, width))
+
+    return make
+
+
+def test_without_a_gradient_two_activations_live_at_once_however_many_layers():
+    activation = 4 * 500 * 64
+    for depth in (2, 5):
+        assert count(layers(depth), backward=False).peak == pytest.approx(2 * activation, rel=1e-3)
+
+
+def test_with_a_gradient_every_layer_keeps_its_input():
+    # What a layer adds lives when the loss is reached, before its weights have a gradient.
+    found = [count(layers(depth)).peak for depth in (3, 4, 6)]
+    assert found[1] - found[0] == 4 * 500 * 64
+    assert found[2] - found[1] == 2 * (found[1] - found[0])
+
+
+def test_gradients_of_weights_live_to_the_end():
+    # With few rows, weights are all that counts: a gradient each, and one that is just computed.
+    few = {"rows": 1, "width": 256}
+    found = [count(layers(depth, **few)).peak for depth in (3, 4)]
+    assert found[1] - found[0] == pytest.approx(4 * 256 * 256, rel=0.02)
 
 
 def test_half_precision_keeps_half_of_what_a_layer_keeps():
-    def make():
-        middle = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 64))
-        return middle, linear_loss(torch.ones(50, 64))
-
-    whole, half = count(make), count(make, "bf16-mixed")
-    assert half.total == whole.total
-    assert half.kept < whole.kept
-    assert all(call.half for call in half.calls if call.flops)
+    whole, half = (
+        [count(layers(depth, rows=5000), precision) for depth in (3, 4)]
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert half[0].total == whole[0].total
+    weights = 2 * 64 * 65  # those in half precision, which are kept too
+    assert half[1].peak - half[0].peak == (whole[1].peak - whole[0].peak) / 2 + weights
+    assert all(call.half for call in half[0].calls if call.flops)
 
 
 @pytest.mark.parametrize("grid", [(32,), (16, 24), (8, 8, 16)])
@@ -89,7 +111,7 @@ def test_a_rollout_extended_from_two_steps_is_the_rollout_counted_whole():
     assert found.total == whole.total
     assert found.nbytes == whole.nbytes
     assert sum(found.calls.values()) == sum(whole.calls.values())
-    assert found.kept == pytest.approx(whole.kept, rel=0.01)
+    assert found.peak == pytest.approx(whole.peak, rel=0.01)
 
 
 def test_parts_are_named_without_their_places():
