@@ -23,6 +23,7 @@ from mpp.data.spread import in_order
 from mpp.errors import InputError
 from mpp.files import make_folder, written_beside
 from mpp.schema import role
+from mpp.urls import require_local
 
 CHUNK_BYTES = 4 * 2**20
 """A chunk holds frames of one run, as many as fit: a window then reads little more than itself."""
@@ -93,6 +94,7 @@ def require_free(out: Path, overwrite: bool) -> Path:
     Raises:
         InputError: Another ending than ``.nc`` or ``.zarr``, or something is there already.
     """
+    require_local(out)
     if out.suffix not in (".nc", ".zarr"):
         raise InputError(f"{out}: end the output's name in .nc (NetCDF) or .zarr (Zarr)")
     if out.suffix == ".nc" and out.is_dir():
