@@ -173,7 +173,7 @@ def open_group(place: Place, path: str = "") -> zarr.Group:
         InputError: Behind the URL is no store, or nobody, or nobody who lets us in.
     """
     if isinstance(place, Path):
-        return zarr.open_group(place, mode="r", path=path)
+        return zarr.open_group(place, mode="r", path=path, use_consolidated=False)
     found = place.opened(path)
     if not isinstance(found, zarr.Group):
         raise InputError(
@@ -241,6 +241,8 @@ def _reason(error: Exception, place: Remote) -> str | None:
             status = int(text.partition("status code: ")[2][:3])
         elif "redirect" in text:
             status = 301
+        elif "HTTP error" not in text:
+            return "what answers there does not do so as an object store does; check the URL"
     elif not isinstance(error, TimeoutError) and module != "aiohttp":
         return None
     if status in (401, 403):

@@ -8,6 +8,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+OBJECT = {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+"""What the headers of an object must say."""
+
 
 class Server(http.server.ThreadingHTTPServer):
     """Gives the files of a folder; the name of a bucket is that of a folder in it."""
@@ -60,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _part(self, content: bytes) -> tuple[int, dict[str, str], bytes]:
         """All of an object, or the bytes that Range names."""
-        kind = {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        kind = dict(OBJECT)
         asked = self.headers.get("Range")
         if asked is None:
             return 200, kind, content

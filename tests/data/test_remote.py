@@ -210,10 +210,12 @@ def test_nothing_is_there(server, store: Path):
 
 
 def test_what_is_there_is_no_store(server, store: Path):
-    page = (200, {"Content-Type": "text/html"}, b"<html><a href='http://evil/x'>all is well</a>")
+    page = (200, servers.OBJECT, b"<html><a href='http://evil/x'>all is well</a>")
     server.answer["zarr.json"] = page
     for url in addresses(server):
         assert "not a Zarr store" in refusal(url)
+    server.answer["zarr.json"] = (200, {}, b"{}")
+    assert "does not do so as an object store does" in refusal("gs://bucket/run.zarr")
     server.answer.clear()
     zarr.create_array(store.with_name("one.zarr"), data=np.zeros(3))
     for url in addresses(server):
