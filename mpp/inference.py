@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mpp import schema
 from mpp.batch import Batch
-from mpp.data.windows import require_finite
+from mpp.data.finite import require_finite
 from mpp.errors import InputError
 from mpp.fields import Field
 from mpp.model.axial import AxialTransformer

@@ -6,6 +6,7 @@ from pathlib import Path
 from mpp.cli.outputs import tell
 from mpp.cli.parsing import CommandParser
 from mpp.cli.source import add_source, stated_mapping
+from mpp.cli.workers import add_workers, pool_of
 
 
 def parser() -> CommandParser:
@@ -20,6 +21,7 @@ def parser() -> CommandParser:
         "--out", type=Path, required=True, metavar="OUT.nc|OUT.zarr", help="what to write"
     )
     made.add_argument("--overwrite", action="store_true", help="replace an existing --out")
+    add_workers(made, "one, this one", "PATH and --out")
     return made
 
 
@@ -33,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
     from mpp.data.convert import convert
 
     mapping = stated_mapping(args)
-    with progress("convert", stays=False) as advance:
-        out = convert(args.path, args.out, mapping, overwrite=args.overwrite, on_chunk=advance)
+    with pool_of(args) as pool, progress("convert", stays=False) as advance:
+        options = {"overwrite": args.overwrite, "on_chunk": advance, "pool": pool}
+        out = convert(args.path, args.out, mapping, **options)
     tell(out)

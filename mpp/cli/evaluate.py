@@ -10,6 +10,7 @@ from mpp.cli.outputs import add_output, claim, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
 from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
+from mpp.urls import shown
 
 if TYPE_CHECKING:
     import rich.table
@@ -132,7 +133,9 @@ def run(args: argparse.Namespace) -> None:
             compat=args.compat,
         )
     scores = with_intervals(scores)
-    scores = scores.assign_attrs(data=list(args.data), checkpoints=list(args.checkpoint))
+    scores = scores.assign_attrs(
+        data=[shown(path) for path in args.data], checkpoints=list(args.checkpoint)
+    )
     write(scores, out)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for made in tables(scores):

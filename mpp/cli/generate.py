@@ -1,14 +1,15 @@
 """``mpp generate``: run solvers, of one system or of a whole suite, into canonical files."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpp.cli.demo import DATASETS
 from mpp.cli.parsing import CommandParser
+from mpp.cli.workers import add_workers, cluster
 from mpp.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,14 +52,7 @@ def parser() -> CommandParser:
     made.add_argument(
         "--split", choices=SPLITS, help="which runs (default: train; with --suite all three)"
     )
-    where = made.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, help="number of processes (default: all cores)")
-    where.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="use the workers of a running dask scheduler, such as tcp://login1:8786, of one "
-        "thread each; the systems' folders must be visible to them at the same paths",
-    )
+    add_workers(made, "all cores", "the systems' folders")
     made.add_argument(
         "--datasets", type=Path, default=DATASETS, help="the folder of systems, for --suite"
     )
@@ -81,22 +75,11 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(
             "--test-trajectories is for --suite; with a folder, give --split test --trajectories N"
         )
-    with _pool(args.scheduler) as pool:
+    with cluster(args.scheduler) as pool:
         if args.suite is None:
             _one(args, pool)
         else:
             _suite(args, pool)
-
-
-@contextmanager
-def _pool(scheduler: str | None) -> Iterator[Executor | None]:
-    if scheduler is None:
-        yield None
-        return
-    from mpp.data.cluster import cluster_pool
-
-    with cluster_pool(scheduler) as pool:
-        yield pool
 
 
 def _one(args: argparse.Namespace, pool: Executor | None) -> None:

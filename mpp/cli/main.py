@@ -10,6 +10,7 @@ from mpp import __version__
 from mpp.errors import InputError, RunError, Stopped, printable
 from mpp.files import REFUSALS
 from mpp.train.processes import launched, tells
+from mpp.urls import shown
 
 COMMANDS = {
     "demo": "the main job, end to end, on two cores",
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f"mpp.cli.{words[0].replace('-', '_')}")
     try:
         arguments = command.parser().parse_args(words[1:])
-        arguments.command = shlex.join(["mpp", *words])
+        arguments.command = shown(shlex.join(["mpp", *words]))
         command.run(arguments)
     except InputError as error:
         return _end(f"{name}: {error}", 2)

@@ -12,6 +12,7 @@ from rich.segment import Segment
 
 from mpp.errors import CONTROLS, InputError, printable
 from mpp.files import make_folder
+from mpp.urls import require_local
 
 ENDINGS = (".nc", ".zarr")
 
@@ -52,6 +53,7 @@ def claim(out: Path, overwrite: bool, endings: Sequence[str] = ()) -> Path:
             one of ``endings``, a folder stands where a file goes or a file where a folder goes, the
             folder cannot be made, or nothing may be written in it.
     """
+    require_local(out)
     if endings and out.suffix not in endings:
         raise InputError(f"{out}: expected a name that ends in {' or '.join(endings)}")
     if endings and out.suffix != ".zarr" and out.is_dir():

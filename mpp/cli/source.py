@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add ``PATH...`` and the options that say what is in these files."""
     parser.add_argument(
-        "path", nargs="+", metavar="PATH", help="files, a folder or a glob, all of one system"
+        "path",
+        nargs="+",
+        metavar="PATH",
+        help="files, a folder, a glob, or URLs of Zarr stores, all of one system",
     )
     add_mapping(parser)
 

@@ -9,13 +9,13 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
-import zarr
 from zarr.errors import ContainsArrayError
 
 from mpp.data.advice import unreal
 from mpp.data.hdf5 import Hdf5Array, inspecting, text
 from mpp.data.hdf5 import group as inner
 from mpp.data.lazy import LazyArray, lazy
+from mpp.data.remote import Place, open_group
 from mpp.data.stores import ZarrArray
 from mpp.errors import InputError
 
@@ -67,10 +67,10 @@ def _hdf5(file: str, item: h5py.Dataset, dims: list[str]) -> xr.Variable:
     return lazy(dims, Hdf5Array(file, str(item.name).strip("/"), dims, sizes, {}, item.dtype), {})
 
 
-def bare_zarr(path: Path, group: str, gaps: bool = False) -> xr.Dataset:
+def bare_zarr(path: Place, group: str, gaps: bool = False) -> xr.Dataset:
     """The arrays of a group, lazily, with dims by the names they have, else by size."""
     try:
-        store: Any = zarr.open_group(path, mode="r", path=group)
+        store: Any = open_group(path, group)
     except ContainsArrayError as error:
         raise InputError(
             f"{path}: a single array; put it into a Zarr group, with arrays for time and axes"
@@ -87,7 +87,7 @@ def bare_zarr(path: Path, group: str, gaps: bool = False) -> xr.Dataset:
             dims.append(dim or _nameless(size, taken))
             taken.add(dims[-1])
         inside = f"{group}/{name}" if group else name
-        data: LazyArray = ZarrArray(str(path.resolve()), inside, gaps)
+        data: LazyArray = ZarrArray(path.resolve(), inside, gaps)
         attrs = dict(array.attrs)
         found[name] = (
             lazy(dims, data, attrs) if dims else xr.Variable((), np.asarray(array[()]), attrs)
@@ -95,7 +95,7 @@ def bare_zarr(path: Path, group: str, gaps: bool = False) -> xr.Dataset:
     return _dataset(found, path)
 
 
-def _dataset(found: dict[str, xr.Variable], path: Path) -> xr.Dataset:
+def _dataset(found: dict[str, xr.Variable], path: Place) -> xr.Dataset:
     if not found:
         raise InputError(f"{path}: it holds no arrays of numbers; name the file with the fields")
     try:

@@ -1,4 +1,4 @@
-"""The workers of a running dask.distributed scheduler, as a pool for solvers."""
+"""The workers of a running dask.distributed scheduler, as a pool of processes."""
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -9,11 +9,11 @@ from mpp.errors import InputError
 
 @contextmanager
 def cluster_pool(address: str) -> Iterator[Executor]:
-    """What `mpp.data.generate.generate` takes as its pool.
+    """What `mpp.data.generate.generate` and `mpp.data.convert.convert` take as their pool.
 
-    Each worker imports this package and reads the system's folder at the path that it has here, so
-    both must be visible from all machines. Solvers run one at a time in a process: start workers
-    of one thread each.
+    Each worker imports this package and reads files at the paths that they have here, so both must
+    be visible from all machines. Solvers run one at a time in a process: start workers of one
+    thread each.
 
     Args:
         address: The scheduler's, such as ``tcp://login1:8786``.
@@ -40,6 +40,6 @@ def cluster_pool(address: str) -> Iterator[Executor]:
             yield client.get_executor(pure=False)
         except KilledWorker as error:
             raise InputError(
-                f"{address}: a solver killed one worker after another, perhaps for lack of memory; "
+                f"{address}: a task killed one worker after another, perhaps for lack of memory; "
                 "try fewer workers on a machine"
             ) from error

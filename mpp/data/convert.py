@@ -1,7 +1,12 @@
 """Write a dataset in the schema to NetCDF or Zarr, a few frames in memory at a time."""
 
+import math
+import socket
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +19,27 @@ from mpp import __version__
 from mpp.data.mapping import Mapping
 from mpp.data.open import describe, read, require_usable
 from mpp.data.recognise import Paths
+from mpp.data.spread import in_order
 from mpp.errors import InputError
 from mpp.files import make_folder, written_beside
 from mpp.schema import role
+from mpp.urls import require_local
 
 CHUNK_BYTES = 4 * 2**20
 """A chunk holds frames of one run, as many as fit: a window then reads little more than itself."""
+TASK_BYTES = 2**24
+"""What a process does at once: enough to make up for sending it, little enough to wait for."""
+AHEAD = {".nc": 16, ".zarr": 256}
+"""Tasks that are begun before their results are taken, which are values only for NetCDF."""
+EVERY_CHUNK: Any = {"write_empty_chunks": True}
+"""Zarr then leaves out no chunk, so that one that is not there is a lost one."""
 LISTED_SOURCES = 20
 Report = Callable[[int, int], None]
+Place = tuple[slice, ...]
+"""Where a chunk stands in its variable."""
+Batch = tuple[str, list[Place]]
+"""A variable's name, and chunks of it that follow each other."""
+Task = tuple[str, list[Place], list[xr.Variable], np.dtype]
 
 
 def convert(
@@ -31,6 +49,7 @@ def convert(
     *,
     overwrite: bool = False,
     on_chunk: Report = lambda done, total: None,
+    pool: Executor | None = None,
 ) -> Path:
     """Bring any readable input into the schema, as one NetCDF file or Zarr store.
 
@@ -43,6 +62,7 @@ def convert(
         mapping: How the names in the files translate.
         overwrite: Replace an output that is there.
         on_chunk: Called with the number of chunks written and of all chunks.
+        pool: Processes to spread the work over, as `write` takes them.
 
     Returns:
         The output's path.
@@ -64,7 +84,8 @@ def convert(
     }
     if mapping.to_dict():
         attrs["mapping"] = mapping.to_yaml()
-    return write(reading.ds.assign_attrs(attrs), out, overwrite=overwrite, on_chunk=on_chunk)
+    ds = reading.ds.assign_attrs(attrs)
+    return write(ds, out, overwrite=overwrite, on_chunk=on_chunk, pool=pool)
 
 
 def require_free(out: Path, overwrite: bool) -> Path:
@@ -73,6 +94,7 @@ def require_free(out: Path, overwrite: bool) -> Path:
     Raises:
         InputError: Another ending than ``.nc`` or ``.zarr``, or something is there already.
     """
+    require_local(out)
     if out.suffix not in (".nc", ".zarr"):
         raise InputError(f"{out}: end the output's name in .nc (NetCDF) or .zarr (Zarr)")
     if out.suffix == ".nc" and out.is_dir():
@@ -88,14 +110,21 @@ def write(
     *,
     overwrite: bool = False,
     on_chunk: Report = lambda done, total: None,
+    pool: Executor | None = None,
 ) -> Path:
     """Write a dataset in the schema beside ``out``, then rename.
+
+    With a pool, its processes read the values and bring them into their form. Into a Zarr store
+    they write them too, each chunk one of them; into a NetCDF file, which one process alone can
+    write, this one does. The output is the same to the bit.
 
     Args:
         ds: The dataset; a lazy one is read a chunk at a time.
         out: A name that ends in ``.nc`` or ``.zarr``.
         overwrite: Replace an output that is there.
         on_chunk: Called with the number of chunks written and of all chunks.
+        pool: Processes to use, of `mpp.data.generate.solver_pool` or
+            `mpp.data.cluster.cluster_pool`; they must see the files at the same paths.
 
     Raises:
         InputError: The output must not be written, or the disk refuses.
@@ -104,13 +133,13 @@ def write(
     make_folder(out.parent)
     with written_beside(out) as unfinished:
         if out.suffix == ".nc":
-            _write_netcdf(ds, unfinished, on_chunk)
+            _write_netcdf(ds, unfinished, on_chunk, pool)
         else:
-            _write_zarr(ds, unfinished, on_chunk)
+            _write_zarr(ds, unfinished, on_chunk, pool)
     return out
 
 
-def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
+def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report, pool: Executor | None) -> None:
     with netCDF4.Dataset(path, "w") as file:
         file.setncatts(plain_attrs(ds.attrs))
         for dim, length in ds.sizes.items():
@@ -129,10 +158,10 @@ def _write_netcdf(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
                 fill_value=False,
             )
             made.setncatts(plain_attrs(variable.attrs))
-        _stream(ds, file.variables.__getitem__, on_chunk)
+        _stream(ds, file.variables.__getitem__, on_chunk, pool)
 
 
-def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
+def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report, pool: Executor | None) -> None:
     group = zarr.create_group(path, attributes=plain_attrs(ds.attrs))
     made = {}
     for name, variable in ds.variables.items():
@@ -143,20 +172,94 @@ def _write_zarr(ds: xr.Dataset, path: Path, on_chunk: Report) -> None:
             chunks=_chunks(variable) or "auto",
             dimension_names=[str(dim) for dim in variable.dims],
             attributes=plain_attrs(variable.attrs),
-            config={"write_empty_chunks": True},  # so that one that is not there is a lost one
+            config=EVERY_CHUNK,
         )
-    _stream(ds, made.__getitem__, on_chunk)
+    if pool is None:
+        _stream(ds, made.__getitem__, on_chunk, None)
+    else:
+        _spread(ds, path, on_chunk, pool)
     with warnings.catch_warnings():
         # xarray warns of stores without consolidated metadata, zarr of stores with it.
         warnings.simplefilter("ignore")
         zarr.consolidate_metadata(path)
 
 
-def _stream(ds: xr.Dataset, target: Callable[[str], Any], on_chunk: Report) -> None:
-    places = [(str(name), place) for name in ds.variables for place in _places(ds.variables[name])]
-    for number, (name, place) in enumerate(places):
-        target(name)[place or ...] = _cast(ds.variables[name][place].values, _dtype(ds, name), name)
-        on_chunk(number + 1, len(places))
+def _stream(
+    ds: xr.Dataset, target: Callable[[str], Any], on_chunk: Report, pool: Executor | None
+) -> None:
+    """Write every chunk here, read here or by the processes of a pool."""
+    batches = list(_batches(ds))
+    total, done = sum(len(places) for _, places in batches), 0
+    with closing(_values(ds, batches, pool)) as values:
+        for name, places in batches:
+            for place in places:
+                target(name)[place or ...] = next(values)
+                done += 1
+                on_chunk(done, total)
+
+
+def _values(
+    ds: xr.Dataset, batches: list[Batch], pool: Executor | None
+) -> Generator[np.ndarray, None, None]:
+    """The values of every chunk, in order."""
+    if pool is None:
+        for name, places in batches:
+            for place in places:
+                yield _cast(ds.variables[name][place].values, _dtype(ds, name), name)
+        return
+    with closing(in_order(pool, _take, _tasks(ds, batches), AHEAD[".nc"])) as taken:
+        for values in taken:
+            yield from values
+
+
+def _spread(ds: xr.Dataset, path: Path, on_chunk: Report, pool: Executor) -> None:
+    """Have every chunk written to a Zarr store by the processes of a pool."""
+    batches = list(_batches(ds))
+    total, done = sum(len(places) for _, places in batches), 0
+    put = partial(_put, str(path.resolve()))
+    with closing(in_order(pool, put, _tasks(ds, batches), AHEAD[".zarr"])) as written:
+        for count in written:
+            done += count
+            on_chunk(done, total)
+
+
+def _batches(ds: xr.Dataset) -> Iterator[Batch]:
+    """Chunks that follow each other in a variable, as many as make a task."""
+    for name, variable in ds.variables.items():
+        places = list(_places(variable))
+        size = variable.dtype.itemsize * math.prod(_chunks(variable))
+        together = max(1, TASK_BYTES // max(1, size))
+        for start in range(0, len(places), together):
+            yield str(name), places[start : start + together]
+
+
+def _tasks(ds: xr.Dataset, batches: list[Batch]) -> Iterator[Task]:
+    """What a process needs for a batch: of a lazy dataset where to read, else the values."""
+    for name, places in batches:
+        variable = ds.variables[name]
+        yield name, places, [variable[place] for place in places], _dtype(ds, name)
+
+
+def _take(
+    name: str, places: list[Place], parts: list[xr.Variable], dtype: np.dtype
+) -> list[np.ndarray]:
+    return [_cast(part.values, dtype, name) for part in parts]
+
+
+def _put(
+    path: str, name: str, places: list[Place], parts: list[xr.Variable], dtype: np.dtype
+) -> int:
+    """Write a batch to the store that is there, and say how many chunks those are."""
+    try:
+        array = zarr.open_array(path, path=name, mode="r+", config=EVERY_CHUNK)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: a worker on {socket.gethostname()} does not see this folder; give --out a "
+            "place that all workers see at the same path"
+        ) from error
+    for place, part in zip(places, parts, strict=True):
+        array[place or ...] = _cast(part.values, dtype, name)
+    return len(places)
 
 
 def _cast(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
@@ -175,7 +278,7 @@ def _cast(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     return made
 
 
-def _places(variable: xr.Variable) -> Iterator[tuple[slice, ...]]:
+def _places(variable: xr.Variable) -> Iterator[Place]:
     """Blocks of runs and frames that cover the variable, each a whole chunk in them."""
     chunks = _chunks(variable)
     lead = [place for place, dim in enumerate(variable.dims) if dim in ("sample", "time")]

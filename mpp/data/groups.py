@@ -2,7 +2,6 @@
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,12 +12,13 @@ from mpp.data.hdf5 import inspecting
 from mpp.data.mapping import Mapping, line
 from mpp.data.plain import Plain, open_plain
 from mpp.data.recognise import natural
+from mpp.data.remote import Place, open_group, reaching
 from mpp.errors import InputError
 
 SHOWN = 6
 
 
-def open_groups(path: Path, kind: Plain, mapping: Mapping) -> list[tuple[str, xr.Dataset]]:
+def open_groups(path: Place, kind: Plain, mapping: Mapping) -> list[tuple[str, xr.Dataset]]:
     """The groups that are wanted as datasets, each with the name to call it by.
 
     Groups with the same variables stay apart, as files would; others become one. Where the file
@@ -50,11 +50,11 @@ def open_groups(path: Path, kind: Plain, mapping: Mapping) -> list[tuple[str, xr
     return [(str(path), together(opened, str(path)))]
 
 
-def list_groups(path: Path, kind: Plain) -> list[str]:
+def list_groups(path: Place, kind: Plain) -> list[str]:
     """The groups that hold variables, by their paths inside the file; the root has none."""
     found: list[str] = []
     if kind == "zarr":
-        for name, item in zarr.open_group(path, mode="r").members(max_depth=None):
+        for name, item in _members(path):
             if isinstance(item, zarr.Array) and "/" in name:
                 found.append(name.rpartition("/")[0])
     elif kind == "netcdf4":
@@ -68,7 +68,12 @@ def list_groups(path: Path, kind: Plain) -> list[str]:
     return sorted(set(found), key=natural)
 
 
-def _matching(name: str, there: list[str], path: Path) -> list[str]:
+def _members(path: Place) -> tuple[tuple[str, zarr.Array | zarr.Group], ...]:
+    with reaching(path):
+        return open_group(path).members(max_depth=None)
+
+
+def _matching(name: str, there: list[str], path: Place) -> list[str]:
     name = name.strip("/")
     found = [name] if name in ("", *there) else [g for g in there if fnmatchcase(g, name)]
     if not found:
@@ -76,7 +81,7 @@ def _matching(name: str, there: list[str], path: Path) -> list[str]:
     return found
 
 
-def unread(path: Path, kind: str, mapping: Mapping) -> dict[str, str]:
+def unread(path: Place, kind: str, mapping: Mapping) -> dict[str, str]:
     """Why groups of a file are left out, by name, where what is outside of them is read."""
     if mapping.group is not None or kind not in ("netcdf4", "zarr"):
         return {}
@@ -84,7 +89,7 @@ def unread(path: Path, kind: str, mapping: Mapping) -> dict[str, str]:
     return {f"{name}/": f"a group; {line(group=name)} reads it" for name in listed}
 
 
-def _only_one(path: Path, there: list[str]) -> tuple[str, ...]:
+def _only_one(path: Place, there: list[str]) -> tuple[str, ...]:
     if len(there) < 2:
         return tuple(there)
     stem = there[0].rstrip("0123456789")
@@ -103,7 +108,7 @@ def _shown(names: list[str]) -> str:
 
 
 def _with_surroundings(
-    path: Path, kind: Plain, name: str, there: list[str], gaps: bool
+    path: Place, kind: Plain, name: str, there: list[str], gaps: bool
 ) -> xr.Dataset:
     """A group with the coordinates of its dims and the numbers in the groups around it."""
     ds = open_plain(path, kind, name, gaps)

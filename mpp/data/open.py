@@ -19,9 +19,11 @@ from mpp.data.missing import fill, mask
 from mpp.data.plan import Plan, by_coordinates
 from mpp.data.recognise import Format, Paths, find_files, format_of
 from mpp.data.regrid import to_centres
+from mpp.data.remote import Place, Remote
 from mpp.data.select import take_parts, take_points
 from mpp.errors import InputError
 from mpp.schema import BOUNDARY_KINDS, Violation, ensemble, space_axes, validate
+from mpp.urls import shown
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Reading:
 
     ds: xr.Dataset
     plan: Plan
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     format: Format
     joined: str
 
@@ -50,7 +52,8 @@ def open_dataset(
 
     Args:
         path: A file (PDEBench or The Well HDF5, NetCDF, Zarr, or what ``mpp convert`` and ``mpp
-            generate`` write), a folder of them, a glob, or a list. What a file is, its content
+            generate`` write), a folder of them, a glob, the URL of a Zarr store (``https``, ``s3``,
+            ``gs``), or a list. What a file is, its content
             tells. Files with the same times are joined as further runs, files whose times follow
             each other as pieces in time.
         mapping: How the file's names translate, or a YAML file that says so.
@@ -79,9 +82,9 @@ def as_mapping(mapping: Mapping | Path | str | None, overrides: dict[str, Any]) 
 
 def describe(path: Paths) -> str:
     """What to call the input in errors."""
-    if isinstance(path, (str, Path)):
-        return str(path)
-    return str(path[0]) + (f" and {len(path) - 1} more" if len(path) > 1 else "")
+    if isinstance(path, (str, Path, Remote)):
+        return shown(str(path))
+    return shown(str(path[0])) + (f" and {len(path) - 1} more" if len(path) > 1 else "")
 
 
 def read(
@@ -120,10 +123,10 @@ def read(
     return Reading(ds, plans[0], tuple(files), formats[0], joined)
 
 
-def _open(path: Path, kind: Format, mapping: Mapping) -> list[tuple[str, xr.Dataset]]:
+def _open(path: Place, kind: Format, mapping: Mapping) -> list[tuple[str, xr.Dataset]]:
     """The datasets in a file, each with the name to call it by: one, or one for each group."""
     if kind in ("pdebench", "thewell"):
-        ds = xr.open_dataset(path, engine=kind, cache=False, system=mapping.system)
+        ds = xr.open_dataset(str(path), engine=kind, cache=False, system=mapping.system)
         return [(str(path), ds)]
     return open_groups(path, kind, mapping)
 
@@ -155,7 +158,7 @@ def _finished(ds: xr.Dataset, mapping: Mapping, plan: Plan, source: str) -> xr.D
     return mask(ds, mapping, plan, source)
 
 
-def _system(path: Paths, files: list[Path]) -> str:
+def _system(path: Paths, files: list[Place]) -> str:
     """A name for a system that the files do not name: the file's, or the folder's for several."""
     if len(files) == 1:
         return files[0].stem

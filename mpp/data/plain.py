@@ -13,20 +13,21 @@ from mpp.data.classic import least_size
 from mpp.data.hdf5 import Hdf5Array
 from mpp.data.lazy import LazyArray, lazy
 from mpp.data.recognise import is_zarr, looking
+from mpp.data.remote import Place, Remote, open_group, reaching
 from mpp.data.stores import ClassicArray, ZarrArray
 from mpp.errors import InputError
 
 Plain = Literal["netcdf4", "netcdf3", "zarr"]
 
 
-def open_plain(path: Path, kind: Plain, group: str = "", gaps: bool = False) -> xr.Dataset:
+def open_plain(path: Place, kind: Plain, group: str = "", gaps: bool = False) -> xr.Dataset:
     """Open a NetCDF file or a Zarr store lazily, packed values unpacked and fill values as NaN.
 
     Times stay numbers with their units, so that ``t_star`` or ``Myr`` are as good as ``days since
     2000-01-01``. The result may be pickled, and read in processes that were forked or spawned.
 
     Args:
-        path: File or folder.
+        path: File or folder, or a Zarr store behind a URL.
         kind: What it holds.
         group: The group to read, by its path inside; the outermost when left out.
         gaps: Whether chunks that a Zarr store lacks are read as NaN; otherwise they are refused.
@@ -34,13 +35,10 @@ def open_plain(path: Path, kind: Plain, group: str = "", gaps: bool = False) -> 
     Raises:
         InputError: The file is damaged.
     """
-    if kind == "zarr":
-        with looking(path):
-            _require_described(path / group)
-    if kind == "netcdf3":
-        _require_whole(path)
+    if isinstance(path, Path):
+        _require_sound(path, kind, group)
     try:
-        with _raw(path, kind, group) as raw:
+        with reaching(path), _raw(path, kind, group) as raw:
             # A Zarr store lists its arrays in the order of the file system, which is none.
             listed = [str(name) for name in raw.variables]
             order = sorted(listed) if kind == "zarr" else listed
@@ -60,16 +58,26 @@ def open_plain(path: Path, kind: Plain, group: str = "", gaps: bool = False) -> 
         raise InputError(f"{path}: its attributes contradict each other ({error})") from error
 
 
-def _bare(path: Path, kind: Plain, group: str, reason: str, gaps: bool) -> xr.Dataset:
+def _require_sound(path: Path, kind: Plain, group: str) -> None:
+    if kind == "zarr":
+        with looking(path):
+            _require_described(path / group)
+    if kind == "netcdf3":
+        _require_whole(path)
+
+
+def _bare(path: Place, kind: Plain, group: str, reason: str, gaps: bool) -> xr.Dataset:
     try:
-        return bare_zarr(path, group, gaps) if kind == "zarr" else bare_hdf5(path, group)
+        if isinstance(path, Remote) or kind == "zarr":
+            return bare_zarr(path, group, gaps)
+        return bare_hdf5(path, group)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise _unreadable(path, kind, reason) from error
 
 
-def _unreadable(path: Path, kind: Plain, reason: str) -> InputError:
+def _unreadable(path: Place, kind: Plain, reason: str) -> InputError:
     what = "Zarr" if kind == "zarr" else "NetCDF"
     return InputError(
         f"{path}: cannot be read as {what} ({reason}); it may be cut off or damaged, write or copy "
@@ -81,16 +89,24 @@ class _NoDims(Exception):
     """xarray cannot tell the dims of this file."""
 
 
-def _raw(path: Path, kind: Plain, group: str) -> xr.Dataset:
+def _raw(path: Place, kind: Plain, group: str) -> xr.Dataset:
     options: dict[str, Any] = {"decode_cf": False, "cache": False, "create_default_indexes": False}
     inside = {**options, "group": group or None}
+    if isinstance(path, Remote):
+        whole = open_group(path)
+        told = whole.metadata.consolidated_metadata is not None
+        source: Any = path.store()
+    else:
+        told, source = False, path
     try:
         if kind == "zarr":
-            return xr.open_dataset(path, engine="zarr", consolidated=False, chunks=None, **inside)
+            return xr.open_dataset(source, engine="zarr", consolidated=told, chunks=None, **inside)
         if kind == "netcdf3":
-            return xr.open_dataset(path, engine="netcdf4", **options)
-        return xr.open_dataset(path, engine="h5netcdf", phony_dims="access", **inside)
+            return xr.open_dataset(source, engine="netcdf4", **options)
+        return xr.open_dataset(source, engine="h5netcdf", phony_dims="access", **inside)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
         # What has dims in no form that xarray knows stands in a sound file all the same.
         if kind != "netcdf3" and isinstance(error, (KeyError, ValueError)):
             raise _NoDims from error
@@ -138,21 +154,21 @@ def _require_whole(path: Path) -> None:
 
 
 def _reread(
-    path: Path, kind: Plain, group: str, name: str, raw: xr.Dataset, gaps: bool
+    path: Place, kind: Plain, group: str, name: str, raw: xr.Dataset, gaps: bool
 ) -> xr.Variable:
     """The variable with its data replaced by one that each process reads for itself."""
     variable = raw.variables[name]
     if variable.dtype.kind not in "fiub" or variable.ndim == 0:
         return variable.copy(data=variable.values)
-    dims, file = [str(dim) for dim in variable.dims], str(path.resolve())
+    dims, place = [str(dim) for dim in variable.dims], path.resolve()
     inside = f"{group}/{name}" if group else name
     if kind == "netcdf4":
         sizes = dict(zip(dims, variable.shape, strict=True))
-        array: LazyArray = Hdf5Array(file, inside, dims, sizes, {}, variable.dtype)
+        array: LazyArray = Hdf5Array(str(place), inside, dims, sizes, {}, variable.dtype)
     elif kind == "netcdf3":
-        array = ClassicArray(file, name, variable.shape, variable.dtype)
+        array = ClassicArray(str(place), name, variable.shape, variable.dtype)
     else:
-        array = ZarrArray(file, inside, gaps, masked="_FillValue" in variable.attrs)
+        array = ZarrArray(place, inside, gaps, masked="_FillValue" in variable.attrs)
     made = lazy(dims, array, dict(variable.attrs))
     made.encoding = dict(variable.encoding)
     return made

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from mpp.data.links import require_own
 from mpp.data.mapping import Split
+from mpp.data.remote import Place, Remote, place_of
 from mpp.errors import InputError
 
 Format = Literal["pdebench", "thewell", "netcdf4", "netcdf3", "zarr"]
@@ -29,11 +30,11 @@ OTHERS = {
         "xarray.Dataset(...).to_netcdf",
     ),
 }
-Paths = str | Path | Sequence[str | Path]
+Paths = str | Place | Sequence[str | Place]
 
 
-def find_files(paths: Paths, split: Split | None = None) -> list[Path]:
-    """The files and Zarr stores behind a path, a folder, a glob, or a list of those.
+def find_files(paths: Paths, split: Split | None = None) -> list[Place]:
+    """The files and Zarr stores behind a path, a folder, a glob, a URL, or a list of those.
 
     Args:
         paths: Folders are searched, first themselves, then what is below them. A folder in The
@@ -46,14 +47,18 @@ def find_files(paths: Paths, split: Split | None = None) -> list[Path]:
     Raises:
         InputError: Nothing there, or nothing that holds simulations.
     """
-    if isinstance(paths, (str, Path)):
+    if isinstance(paths, (str, Path, Remote)):
         paths = [paths]
     if not paths:
         raise InputError("no path was given; name a file, a folder or a glob")
-    found = []
+    found: list[Place] = []
     for path in paths:
-        with looking(path):
-            found += _expand(path, split)
+        place = place_of(path)
+        if isinstance(place, Remote):
+            found.append(place)
+            continue
+        with looking(place):
+            found += _expand(place, split)
     return found
 
 
@@ -73,20 +78,19 @@ def looking(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _expand(path: str | Path, split: Split | None) -> list[Path]:
-    place = Path(path).expanduser()
+def _expand(place: Path, split: Split | None) -> list[Path]:
     if place.is_dir():
         return [place] if is_zarr(place) else _in_folder(place, split)
     if place.is_file():
         return [place]
     if place.exists():
-        raise InputError(f"{path}: expected a file or a folder, got a device or a pipe; name one")
-    if glob.has_magic(str(path)):
+        raise InputError(f"{place}: expected a file or a folder, got a device or a pipe; name one")
+    if glob.has_magic(str(place)):
         found = sorted(map(Path, glob.glob(str(place), recursive=True)), key=natural)
         if found:
             return [file for item in found for file in _expand(item, split)]
-        raise InputError(f"{path}: no file matches this pattern; check it, and quote it as one")
-    raise InputError(f"{path}: no such file or folder; check the path")
+        raise InputError(f"{place}: no file matches this pattern; check it, and quote it as one")
+    raise InputError(f"{place}: no such file or folder; check the path")
 
 
 def _in_folder(folder: Path, split: Split | None) -> list[Path]:
@@ -169,13 +173,13 @@ def _is_hdf5(path: Path) -> bool:
     return False
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Place) -> Format:
     """What a file or folder holds, whatever its name ends in.
 
     Raises:
         InputError: It is empty, cut off, or of no format that can be read.
     """
-    if path.is_dir():
+    if isinstance(path, Remote) or path.is_dir():
         return "zarr"
     head = _head(path)
     if not head:

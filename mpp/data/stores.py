@@ -11,6 +11,7 @@ import numpy as np
 import zarr
 
 from mpp.data.lazy import LazyArray
+from mpp.data.remote import Place, Remote, open_group, reaching
 from mpp.errors import InputError
 
 
@@ -37,30 +38,37 @@ class ClassicArray(LazyArray):
 
 
 class ZarrArray(LazyArray):
-    """One array of a Zarr store; it holds no handle, so every process may read it.
+    """One array of a Zarr store, which every process opens for itself.
 
     Zarr reads a chunk that is not there as the array's fill value, without a word. Where that is
     NaN it counts as missing, as any NaN does. Where it is a number, such as the 0 that Zarr itself
     takes, nobody could tell it from a value: then a gap among chunks that are there is refused.
 
     Args:
-        path: The store.
+        place: The store.
         name: The array's name in it.
         gaps: Whether chunks that are not there may be read, as NaN.
         masked: Whether the fill value becomes NaN later on.
     """
 
-    def __init__(self, path: str, name: str, gaps: bool = False, masked: bool = False) -> None:
-        self.path, self.name, self.gaps = path, name, gaps
-        array = zarr.open_group(path, mode="r")[name]
-        if not isinstance(array, zarr.Array):
-            raise InputError(f"{path}: {name} is a group, an array was expected; copy it again")
-        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+    def __init__(self, place: Place, name: str, gaps: bool = False, masked: bool = False) -> None:
+        self.place, self.path, self.name, self.gaps = place, str(place), name, gaps
+        self.own = None if isinstance(place, Remote) else _array(open_group(place)[name], place)
+        array = self.array
+        self.shape, self.dtype = array.shape, array.dtype
         fill = 0 if array.fill_value is None else array.fill_value
         self.fill = None if masked or fill != fill else fill
 
+    @property
+    def array(self) -> zarr.Array:
+        """The array; one behind a URL belongs to the process that opened it."""
+        if self.own is not None:
+            return self.own
+        assert isinstance(self.place, Remote)
+        return _array(self.place.opened(self.name), self.place)
+
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        with _reading(self.path, self.name):
+        with _reading(self.path, self.name), reaching(self.place):
             values = np.asarray(self.array.oindex[key])
         if self.fill is None or not np.any(values == self.fill):
             return values
@@ -74,9 +82,9 @@ class ZarrArray(LazyArray):
         lacking = [
             chunk
             for chunk in product(*(np.unique(owner).tolist() for owner in owners))
-            if not Path(self.path, self.name, self.array.metadata.encode_chunk_key(chunk)).exists()
+            if self._lacks(self.array.metadata.encode_chunk_key(chunk))
         ]
-        if not lacking or not self.array.nchunks_initialized:
+        if not lacking or self._is_empty():
             return values
         if not self.gaps or values.dtype.kind != "f":
             file = self.array.metadata.encode_chunk_key(lacking[0])
@@ -91,6 +99,28 @@ class ZarrArray(LazyArray):
             inside = [owner == place for owner, place in zip(owners, chunk, strict=True)]
             whole[np.ix_(*inside)] = np.nan
         return values
+
+    def _lacks(self, chunk: str) -> bool:
+        """Whether a chunk is not there; of a URL it was asked for before."""
+        if isinstance(self.place, Remote):
+            return f"{self.name}/{chunk}" in self.place.store().absent
+        return not Path(self.path, self.name, chunk).exists()
+
+    def _is_empty(self) -> bool:
+        """Whether no chunk was ever written, which is a way to store one value."""
+        store: Any = self.array.store
+        if store.supports_listing:
+            with reaching(self.place):
+                return not self.array.nchunks_initialized
+        absent = [key for key in store.absent if key.startswith(f"{self.name}/")]
+        chunks = [key for key in absent if not key.endswith((".json", ".zarray", ".zattrs"))]
+        return len(chunks) == self.array.nchunks
+
+
+def _array(found: zarr.Array | zarr.Group, place: Place) -> zarr.Array:
+    if not isinstance(found, zarr.Array):
+        raise InputError(f"{place}: {found.path} is a group, an array was expected; copy it again")
+    return found
 
 
 @contextmanager

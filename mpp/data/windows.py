@@ -1,20 +1,24 @@
 """Windows of consecutive frames out of the runs of one dataset."""
 
-import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from mpp import schema
-from mpp.batch import Batch, FieldScales, mean_square
+from mpp.batch import Batch, FieldScales
+from mpp.data.finite import require_finite
 from mpp.data.frames import Frames
+from mpp.data.statistics import (
+    RUNS,
+    block_frames,
+    combine,
+    field_scales,
+    run_squares,
+    spread_runs,
+)
 from mpp.errors import InputError
 
 IN_MEMORY_BYTES = 2**30
 """Datasets up to this size are read once; larger ones are read window by window."""
-STILL = 1e-5
-"""A field changes by at least this share of its size; float32 tells little less from none."""
 
 
 class Windows(Dataset[Batch]):
@@ -72,51 +76,11 @@ class Windows(Dataset[Batch]):
         time = self.ds["time"].values
         return float(time[-1] - time[0]) / (time.size - 1)
 
-    def scales(self, runs: int = 64) -> FieldScales:
-        """RMS of each field and of its change from frame to frame, over at most ``runs`` runs.
-
-        Points outside the mask do not count. Both are above zero: a field that is zero throughout
-        counts as one of size 1, a field that stands still as one that changes by `STILL` of it.
-        """
-        chosen = np.unique(np.linspace(0, self.ds.sizes["sample"] - 1, runs).astype(int))
-        squares, changes = [], []
-        for run in chosen:
-            whole = self.loaded.sample(run) if self.loaded is not None else self._run(int(run))
-            values = whole.values.double()
-            squares.append(mean_square(values, whole.mask).mean((0, 1)))
-            changes.append(mean_square(values.diff(dim=1), whole.mask).mean((0, 1)))
-        value, change = (torch.stack(parts).mean(0).sqrt() for parts in (squares, changes))
-        value = torch.where(value > 0, value, 1)
-        return FieldScales(value.float(), change.maximum(STILL * value).float())
-
-    def _run(self, run: int) -> Batch:
-        batch = Batch.from_dataset(self.ds.isel(sample=[run]))
-        require_finite(batch, f"{self.source}, run {run}")
-        return batch
-
-
-def require_finite(batch: Batch, source: str) -> None:
-    """Refuse values that no model may see.
-
-    Raises:
-        InputError: A field inside the mask, or a static map, holds NaN or infinity.
-    """
-    values = batch.values
-    if batch.mask is None and batch.static is None and _finite(values.sum()):
-        return  # of values that are not finite the sum is not; that they are takes one pass
-    if batch.mask is not None:
-        values = torch.where(batch.mask[:, None, None], values, 0)
-    bad = [name for channel, name in enumerate(batch.names) if not _finite(values[:, :, channel])]
-    if batch.static is not None:
-        maps = enumerate(batch.static_fields)
-        bad += [item.name for channel, item in maps if not _finite(batch.static[:, channel])]
-    if bad:
-        raise InputError(
-            f"{source}: {', '.join(bad)} holds NaN or infinite values, or some beyond float32 "
-            "(3.4e38); fill them or give a mask, as mpp convert does with --set 'missing: nearest' "
-            "or --set 'missing: mask', or choose other units"
+    def scales(self, runs: int = RUNS) -> FieldScales:
+        """RMS of each field and of its change, as `mpp.data.statistics.field_scales` has it."""
+        if self.loaded is None:
+            return field_scales(self.ds, runs, self.source)
+        chosen = (self.loaded.sample(run) for run in spread_runs(self.ds.sizes["sample"], runs))
+        return combine(
+            [run_squares(run.window, run.frames, block_frames(self.ds)) for run in chosen]
         )
-
-
-def _finite(values: Tensor) -> bool:
-    return bool(torch.isfinite(values).all())

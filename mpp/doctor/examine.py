@@ -37,6 +37,7 @@ from mpp.schema import (
     space_axes,
     validate,
 )
+from mpp.urls import shown
 
 if TYPE_CHECKING:
     from mpp.doctor.checkpoint import CheckpointReport
@@ -87,9 +88,9 @@ def _look(reading: Reading, paths: Paths, mapping: Mapping, precision: Precision
     axes = tuple(
         replace(_axis(reading, axis), sides=judge(ratios[axis])) for axis in space_axes(ds)
     )
-    shown = (paths,) if not isinstance(paths, (list, tuple)) else paths
+    listed = (paths,) if not isinstance(paths, (list, tuple)) else paths
     return Report(
-        paths=tuple(str(path) for path in shown),
+        paths=tuple(shown(str(path)) for path in listed),
         files=len(reading.files),
         format=reading.format,
         joined=reading.joined,

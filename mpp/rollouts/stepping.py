@@ -9,7 +9,7 @@ import xarray as xr
 from torch import Tensor
 
 from mpp.batch import Batch
-from mpp.data.windows import require_finite
+from mpp.data.finite import require_finite
 from mpp.model.surrogate import Surrogate
 from mpp.rollouts.ensembles import perturbed
 from mpp.rollouts.stops import Watch

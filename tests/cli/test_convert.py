@@ -1,5 +1,6 @@
 """The command: status, output, and one line for a mistake."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,58 @@ def test_boundary_options():
     assert boundaries(["x=periodic", "y = wall open"]) == {"x": "periodic", "y": "wall open"}
     with pytest.raises(InputError, match="expected AXIS=KIND"):
         boundaries(["x=periodic", "wall"])
+
+
+def test_processes_are_asked_for_in_one_way(
+    runs: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+):
+    words = ["convert", str(runs), "--out", str(tmp_path / "a.nc"), "--boundary", "open"]
+    assert main([*words, "--workers", "0"]) == 2
+    assert "workers is 0; give at least 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--workers", "2", "--scheduler", "tcp://localhost:8786"])
+    assert "not allowed with" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main([*words, "--scheduler", "tcp://localhost:8786"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "pip install 'mpp-physics[scale]'" in shown
+    assert not (tmp_path / "a.nc").exists()
+
+
+def files(store: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(store)): f.read_bytes() for f in store.rglob("*") if f.is_file()}
+
+
+@pytest.mark.slow
+def test_workers_of_a_scheduler_and_processes_make_the_same_output(
+    runs: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+):
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    words = ["convert", "my runs", "--boundary", "open", "--set", "even: {x: {points: 9}}", "--out"]
+    with distributed.LocalCluster(**options, dashboard_address=None) as cluster:
+        monkeypatch.chdir(tmp_path)  # where the workers are not
+        address = ["--scheduler", cluster.scheduler_address]
+        for ending in ("nc", "zarr"):
+            assert main([*words, f"many.{ending}", *address]) == 0
+        broken = xr.load_dataset(runs / "run 1.nc") * 1e300
+        broken.to_netcdf(runs / "run 2.nc", engine="netcdf4")
+        assert main([*words, "bad.zarr", *address]) == 2
+        assert "values beyond float32" in capsys.readouterr().err
+        (runs / "run 2.nc").unlink()
+    for ending in ("nc", "zarr"):
+        assert main([*words, f"one.{ending}"]) == 0
+        many, one = (open_dataset(f"{name}.{ending}") for name in ("many", "one"))
+        xr.testing.assert_identical(many.drop_attrs(), one.drop_attrs())
+        assert {n: v.attrs for n, v in many.variables.items()} == {
+            n: v.attrs for n, v in one.variables.items()
+        }
+        assert many.attrs == one.attrs
+    assert files(Path("many.zarr")) == files(Path("one.zarr"))
+    assert main([*words, "own.zarr", "--workers", "2"]) == 0
+    assert files(Path("own.zarr")) == files(Path("one.zarr"))
+    assert main([*words, "none.zarr", *address]) == 2
+    assert "no dask scheduler answers there" in capsys.readouterr().err
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["many.nc", "many.zarr", "my runs", "one.nc", "one.zarr", "own.zarr"]

@@ -1,6 +1,9 @@
 """The schema survives the way to disk and back, in bounded memory, whole or not at all."""
 
+import pickle
+import threading
 import tracemalloc
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from mpp.data import convert as module
 from mpp.data.convert import convert, write
 from mpp.data.mapping import Mapping
 from mpp.data.open import open_dataset
+from mpp.data.spread import in_order
 from mpp.errors import InputError
 from mpp.schema import example
 
@@ -132,3 +136,81 @@ def test_outputs_that_must_not_be_written(tmp_path: Path):
         convert(
             foreign(tmp_path), tmp_path / "b.nc", Mapping(names={"u": "tracer"}), overwrite=True
         )
+
+
+class Inline(Executor):
+    """Runs a task as soon as it is handed in, on copies, as another process would have them."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        done: Future = Future()
+        try:
+            result = pickle.loads(pickle.dumps(fn))(*pickle.loads(pickle.dumps(args)), **kwargs)
+            done.set_result(result)
+        except InputError as error:
+            done.set_exception(error)
+        return done
+
+
+def stored(path: Path) -> dict[str, bytes]:
+    """All bytes of a store, or of a file."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {str(file.relative_to(path.parent)): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("ending", [".nc", ".zarr"])
+def test_tasks_write_what_one_process_writes(tmp_path: Path, monkeypatch, ending: str):
+    monkeypatch.setattr(module, "CHUNK_BYTES", 400)
+    monkeypatch.setattr(module, "TASK_BYTES", 1000)
+    source = write(example((8, 6), samples=3, frames=5), tmp_path / "source.nc")
+    ds = open_dataset(source)
+    ds["tracer"] = ds["tracer"].where(ds["tracer"] > 1, 0)  # in memory, beside lazy ones
+    told: list[tuple[int, int]] = []
+    one = write(ds, tmp_path / "one" / f"a{ending}")
+    many = write(
+        ds,
+        tmp_path / "many" / f"a{ending}",
+        pool=Inline(),
+        on_chunk=lambda done, total: told.append((done, total)),
+    )
+    assert told[-1][0] == told[-1][1]
+    if ending == ".zarr":
+        assert stored(many) == stored(one)
+    xr.testing.assert_identical(open_dataset(many).load(), open_dataset(one).load())
+    assert [list(v.attrs) for v in open_dataset(many).variables.values()] == [
+        list(v.attrs) for v in open_dataset(one).variables.values()
+    ]
+
+
+def test_a_failing_task_leaves_nothing(tmp_path: Path):
+    ds = example((8, 6)).copy(deep=True)
+    ds["tracer"][-1, -1] = 1e300
+    for ending in (".nc", ".zarr"):
+        with pytest.raises(InputError, match="tracer holds values beyond float32"):
+            write(ds, tmp_path / f"a{ending}", pool=Inline())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_few_tasks_are_ahead_and_none_left_when_it_ends():
+    class Slow(Executor):
+        def __init__(self) -> None:
+            self.futures: list[Future] = []
+
+        def submit(self, fn, /, *args, **kwargs):
+            self.futures.append(Future())
+            threading.Timer(0.02, lambda f=self.futures[-1]: f.set_result(args[0])).start()
+            return self.futures[-1]
+
+    pool = Slow()
+    results = in_order(pool, print, ((number,) for number in range(100)), ahead=3)
+    assert [next(results) for _ in range(5)] == list(range(5))
+    assert len(pool.futures) == 5 + 3
+    results.close()
+    assert all(future.done() for future in pool.futures)
+    assert len(pool.futures) == 5 + 3
+    assert list(in_order(pool, print, ((n,) for n in range(7)), ahead=3)) == list(range(7))
+
+
+def test_a_worker_that_does_not_see_the_output_says_so(tmp_path: Path):
+    place = [(slice(None),)]
+    with pytest.raises(InputError, match=r"does not see this folder; give --out a place that all"):
+        module._put(str(tmp_path / "a.zarr"), "x", place, [example()["x"].variable], np.dtype("f8"))

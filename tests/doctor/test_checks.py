@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 
 from mpp.data.mapping import Mapping
-from mpp.data.windows import IN_MEMORY_BYTES, STILL
+from mpp.data.statistics import STILL
+from mpp.data.windows import IN_MEMORY_BYTES
 from mpp.doctor import sampled, storage
 from mpp.doctor.checks import fields as field_checks
 from mpp.doctor.checks.table import CHECKS

@@ -652,8 +652,9 @@ def test_nothing_connects_unless_asked_to(offline, tmp_path, capsys):
     predicted = mpp.rollout(model, opened.isel(time=slice(0, 4)), 1)
     report(predicted, tmp_path / "report.html")
     assert main(["inspect", "mpp-mini"]) == 0
-    for path in ("http://localhost/a.nc", "https://localhost/a.zarr", "s3://bucket/a.zarr",
-                 "file:///etc/passwd", "//localhost/a.nc"):  # fmt: skip
+    for path in ("http://localhost/a.nc", "ftp://localhost/a.zarr", "reference::https://h/a.json",
+                 "zip::https://localhost/a.zarr", "file:///etc/passwd", "file://localhost.me/a.zarr",
+                 "//localhost/a.nc", Path("https://localhost/a.zarr")):  # fmt: skip
         with suppress(InputError):
             mpp.open_dataset(path)
         with suppress(InputError):
@@ -667,6 +668,28 @@ def test_the_hub_is_asked_when_it_is_named(offline, tmp_path, monkeypatch):
     with suppress(InputError, OSError):
         mpp.load("hf://nobody/nothing")
     assert offline  # so that the test above would have seen a connection
+
+
+@pytest.mark.parametrize("names", [[], ["https://localhost/other.zarr", "s3://bucket/a"]])
+def test_a_store_on_the_disk_reaches_for_nothing(offline, tmp_path, names):
+    """Whatever addresses stand in its names and attributes."""
+    ds = example((8, 8), samples=1, frames=6).assign_attrs(zarr="https://localhost/a.zarr")
+    ds["tracer"].attrs |= {"source": "s3://bucket/a.zarr", "reference": "https://localhost/a"}
+    store = tmp_path / "runs.zarr"
+    ds.to_zarr(store, zarr_format=3, consolidated=False)
+    described = json.loads((store / "zarr.json").read_text())
+    array = json.loads((store / "tracer" / "zarr.json").read_text())
+    inside = {"metadata": dict.fromkeys(names, array), "kind": "inline", "must_understand": False}
+    (store / "zarr.json").write_text(json.dumps({**described, "consolidated_metadata": inside}))
+    with suppress(InputError):
+        mpp.open_dataset(store).load()
+    assert offline == []
+
+
+def test_a_store_behind_a_url_is_asked_when_it_is_named(offline):
+    with pytest.raises(InputError, match="nobody answers"):
+        mpp.open_dataset("http://localhost/a.zarr")
+    assert offline  # so that the tests above would have seen a connection
 
 
 # Expressions

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from mpp.data.windows import STILL
+from mpp.data.statistics import STILL
 from mpp.doctor.finding import Finding, note, problem, warning
 from mpp.doctor.parts import FieldReport
 from mpp.doctor.report import Report
