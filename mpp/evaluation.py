@@ -20,6 +20,7 @@ from mpp.metrics.conserved import Quantity
 from mpp.metrics.expression import Expression
 from mpp.metrics.valid import valid_time
 from mpp.model.surrogate import Climatology, LinearExtrapolation, Persistence, Surrogate
+from mpp.ranges import require
 
 BASELINE = "persistence"
 LINE, MEAN = "linear extrapolation", "climatology"
@@ -96,6 +97,7 @@ def evaluate(
         >>> scores = evaluate(Persistence(), schema.example(), steps=3)
         >>> scores["vrmse"].sel(model="persistence", field="tracer").mean("sample")
     """
+    require(steps=steps, history=history, starts=starts, batch_size=batch_size)
     named = _named(models, baselines)
     sets = [ds] if isinstance(ds, xr.Dataset) else list(ds)
     if history is None:
@@ -309,9 +311,6 @@ def _windows(
     ds: xr.Dataset, dataset: int, history: int, steps: int, starts: int
 ) -> Iterator[Window]:
     """Evenly placed windows of every run, from its start to its end."""
-    for name, number in (("history", history), ("steps", steps), ("starts", starts)):
-        if number < 1:
-            raise InputError(f"expected {name} of at least 1, got {number}")
     frames, needed = ds.sizes["time"], history + steps
     if frames < needed:
         ways = []
@@ -337,8 +336,6 @@ def _windows(
 
 def _batches(windows: Sequence[Window], size: int) -> Iterator[tuple[int, list[Window]]]:
     """Neighbouring windows of one dataset, with the place of the first of them."""
-    if size < 1:
-        raise InputError(f"expected a batch size of at least 1, got {size}")
     first = 0
     while first < len(windows):
         group = [w for w in windows[first : first + size] if w.dataset == windows[first].dataset]

@@ -11,10 +11,12 @@ import xarray as xr
 
 from mpp.adapters import save_adapter
 from mpp.data.splits import split_runs
-from mpp.errors import InputError, require_at_least
+from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.model.lora import merge
 from mpp.model.surrogate import Surrogate
+from mpp.ranges import require
+from mpp.train import processes
 from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData, vocabulary, window_frames
 from mpp.train.donors import ZERO, grow_from
@@ -62,6 +64,10 @@ def finetune(
     unroll: int | None = None,
     on_bad_loss: OnBadLoss = "stop",
     skip_limit: int = SKIP_LIMIT,
+    accumulate: int = 1,
+    devices: int | None = None,
+    num_nodes: int | None = None,
+    strategy: processes.Strategy = "auto",
 ) -> AxialTransformer:
     """Adapt a copy of a model to the runs of one system; the model given stays as it is.
 
@@ -99,9 +105,16 @@ def finetune(
         on_bad_loss: What to do before a step whose loss or gradient is NaN, infinite or has
             exploded: ``stop`` the run, or ``skip`` the step.
         skip_limit: Steps that may be left out before the run ends.
+        accumulate: Batches an optimizer step, which several processes share out among them.
+        devices: Processes a machine, one for each of its devices; those that torchrun or SLURM has
+            started when left out.
+        num_nodes: Machines; those of torchrun or SLURM when left out.
+        strategy: How several processes share the work; ``auto`` is ``ddp``: each has all weights,
+            and gradients are averaged. ``fsdp``, which shares weights out, is refused.
 
     Returns:
-        The adapted model with the best weights by validation, its card filled in.
+        The adapted model with the best weights by validation, its card filled in; the same in every
+        process.
 
     Raises:
         InputError: The dataset cannot be used, has too few runs or frames, an option is wrong, or
@@ -116,7 +129,13 @@ def finetune(
         raise InputError(
             f"finetuning is for AxialTransformer, the default model; got {type(model).__name__}"
         )
-    require_at_least(0, seed=seed)
+    require(
+        max_steps=max_steps, lr=lr, weight_decay=weight_decay, batch_size=batch_size, seed=seed,
+        workers=workers, validate_every=validate_every, rank=rank, head_share=head_share,
+        max_minutes=max_minutes, patience=patience, rollouts=rollouts, unroll=unroll,
+        skip_limit=skip_limit, accumulate=accumulate, devices=devices, num_nodes=num_nodes,
+    )  # fmt: skip
+    processes.require(devices, num_nodes, accumulate, strategy)
     if max_steps is None and max_minutes is None:
         max_steps = STEPS
     L.seed_everything(seed, verbose=False)
@@ -130,11 +149,12 @@ def finetune(
         mode=mode, rank=rank, head_share=head_share, donors=donors,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(out) if out is not None else Path(scratch)
+        folder = Path(out) if out is not None else processes.by_first(lambda: Path(scratch))
         budget = fit(
-            module, data, folder, max_steps, task, precision, validate_every=validate_every,
+            module, data, folder, max_steps, task, precision, accumulate, validate_every,
             resume=resume, keep_best=True, max_minutes=max_minutes, patience=patience,
-            on_bad_loss=on_bad_loss, skip_limit=skip_limit,
+            on_bad_loss=on_bad_loss, skip_limit=skip_limit, devices=devices, num_nodes=num_nodes,
+            strategy=strategy,
         )  # fmt: skip
     tuned = module.model.eval()
     recipe = {
@@ -147,10 +167,11 @@ def finetune(
         "trained_parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
         "lr": module.lr,
         "batch_size": batch_size,
+        "accumulate": accumulate,
         "seed": seed,
     }
     card = fill_in(model, tuned, data) | {"donors": module.donors, "finetuning": recipe}
-    if mode == "lora" and out is not None:
+    if mode == "lora" and out is not None and processes.rank() == 0:
         save_adapter(tuned, model, rank, card, Path(out) / ADAPTER)
     merge(tuned)
     tuned.card = card
@@ -163,7 +184,7 @@ def hold_out(model: Surrogate, ds: xr.Dataset, seed: int = 0) -> tuple[xr.Datase
     Raises:
         InputError: A single run that is too short, or a negative seed.
     """
-    require_at_least(0, seed=seed)
+    require(seed=seed)
     return split_runs(ds, HELD_OUT, seed, frames=model.history + 1)
 
 

@@ -13,11 +13,24 @@ class _Plain(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(
-                None, None, "aliases (*name) are not read; write the value out", event.start_mark
-            )
+            raise _alias(self.peek_event())
         return super().compose_node(parent, index)
+
+
+def refuse_aliases(text: str) -> None:
+    """Refuse what a loader of another package would let grow, or read into itself.
+
+    Raises:
+        yaml.YAMLError: It holds an alias, or is no YAML.
+    """
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _alias(event)
+
+
+def _alias(event: yaml.Event) -> yaml.MarkedYAMLError:
+    told = "aliases (*name) are not read; write the value out"
+    return yaml.MarkedYAMLError(None, None, told, event.start_mark)
 
 
 def read_yaml(text: str) -> Any:

@@ -205,10 +205,10 @@ def test_progress_ends_at_its_total():
         ({"steps": 5, "history": 5}, "lower steps to at most 4 or history to at most 4"),
         ({"steps": 9, "history": 9}, "lower both, to 9 frames in all"),
         ({"steps": 7, "starts": 3}, "9 frames hold 2 windows of 8; lower starts to at most 2"),
-        ({"steps": 0}, "expected steps of at least 1, got 0"),
-        ({"steps": 1, "history": 0}, "expected history of at least 1, got 0"),
-        ({"steps": 1, "starts": 0}, "expected starts of at least 1, got 0"),
-        ({"steps": 1, "batch_size": 0}, "expected a batch size of at least 1, got 0"),
+        ({"steps": 0}, "steps is 0; give at least 1"),
+        ({"steps": 1, "history": 0}, "history is 0; give at least 1"),
+        ({"steps": 1, "starts": 0}, "starts is 0; give at least 1"),
+        ({"steps": 1, "batch_size": 0}, "batch_size is 0; give at least 1"),
     ],
 )
 def test_impossible_numbers_say_what_to_lower(options, message):

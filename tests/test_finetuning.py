@@ -213,7 +213,7 @@ def test_the_card_tells_how_the_model_was_tuned(model):
     assert recipe.pop("cpu_minutes") >= 0
     assert recipe == {
         "mode": "head", "steps": 2, "ended_by": "steps", "lr": 5e-3, "batch_size": 4, "seed": 0,
-        "skipped_steps": 0,
+        "accumulate": 1, "skipped_steps": 0,
     }  # fmt: skip
     assert all(value.requires_grad for value in tuned.parameters())
 
@@ -265,3 +265,34 @@ def test_what_cannot_work_is_refused(model, ds, options, message):
 def test_another_kind_of_model_is_refused():
     with pytest.raises(InputError, match="got Persistence"):
         finetune(Persistence(), runs())
+
+
+def test_a_moved_run_goes_on_with_its_best_score(model, tmp_path, monkeypatch):
+    # The weights are worse after the second step: the best are from before the break.
+    step, start = FinetuningModule.optimizer_step, FinetuningModule.on_train_batch_start
+
+    def worse(self, epoch, batch_idx, optimizer, *args, **options):
+        step(self, epoch, batch_idx, optimizer, *args, **options)
+        if self.trainer.global_step >= 3:
+            with torch.no_grad():
+                for value in self.parameters():
+                    value.mul_(3)
+
+    def stop(self, *args):
+        if self.steps == 4:
+            raise KeyboardInterrupt
+        start(self, *args)
+
+    monkeypatch.setattr(FinetuningModule, "optimizer_step", worse)
+    ds, options = runs(), {**OPTIONS, "max_steps": 6}
+    whole = finetune(model, ds, tmp_path / "whole", **options)
+    with monkeypatch.context() as broken:
+        broken.setattr(FinetuningModule, "on_train_batch_start", stop)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(model, ds, tmp_path / "here", **options)
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = finetune(model, ds, tmp_path / "there", resume=True, **options)
+    assert validations(tmp_path / "there") == validations(tmp_path / "whole")
+    assert min(validations(tmp_path / "there")[:4]) == min(validations(tmp_path / "there"))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(moved.state_dict()[name], value)

@@ -2,14 +2,17 @@
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpp.cli.going_on import begins, recorded
+from mpp.cli.launching import add_processes, launch
 from mpp.cli.outputs import add_output, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
 from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
+from mpp.train import processes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,6 +43,7 @@ def parser() -> CommandParser:
     add_mapping(made.add_argument_group("what is in the files"))
     add_what(made.add_argument_group("what trains"))
     add_how(made.add_argument_group("how long and how"))
+    add_processes(made.add_argument_group("on how many processes"))
     return made
 
 
@@ -93,7 +97,9 @@ def add_how(group: argparse._ArgumentGroup) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     out: Path = arguments.out
-    anew = begins(out, arguments.overwrite, arguments.resume)
+    launch(arguments.devices, arguments.num_nodes, arguments.command)
+    processes.start()
+    anew = processes.by_first(lambda: begins(out, arguments.overwrite, arguments.resume))
     from mpp import load
     from mpp.cli.outputs import Console
     from mpp.finetuning import finetune, hold_out
@@ -103,11 +109,20 @@ def run(arguments: argparse.Namespace) -> None:
     model, ds = load(arguments.checkpoint), opened(arguments.data, arguments)
     options = settings(arguments)
     training, held_out = hold_out(model, ds, arguments.seed)
-    with recorded(out, anew, arguments.resume, record(model, ds, options)):
-        _say(console, _held_out(model, ds, arguments.seed))
-        if not anew:
-            _say(console, f"going on with what is in {out}")
+    with ExitStack() as kept:
+        # Only the first process writes and tells; the others wait for it before they train.
+        processes.by_first(
+            lambda: kept.enter_context(
+                recorded(out, anew, arguments.resume, record(model, ds, options))
+            )
+        )
+        if processes.rank() == 0:
+            _say(console, _held_out(model, ds, arguments.seed))
+            if not anew:
+                _say(console, f"going on with what is in {out}")
         tuned = finetune(model, training, out, held_out, resume=not anew, **options)
+    if processes.rank():
+        return
     save(tuned, out)
     for new, old in tuned.card["donors"].items():
         _say(console, f"new field {new}: its rows started from {old}")
@@ -130,7 +145,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     names = (
         "mode", "rank", "head_share", "max_steps", "max_minutes", "patience", "lr", "batch_size",
-        "unroll", "seed", "precision", "on_bad_loss", "skip_limit",
+        "unroll", "seed", "precision", "on_bad_loss", "skip_limit", "accumulate", "devices",
+        "num_nodes", "strategy",
     )  # fmt: skip
     chosen = {name: getattr(arguments, name) for name in names}
     return chosen | {"donors": donors(arguments.donor), "rollouts": arguments.unroll_share}
@@ -158,7 +174,9 @@ def record(model: Any, ds: "xr.Dataset", options: dict[str, Any]) -> dict[str, A
     from mpp.study.record import run_digests
 
     budget = ("max_steps", "max_minutes", "patience")
-    free = (*budget, "on_bad_loss", "skip_limit")
+    free = (*budget, "on_bad_loss", "skip_limit", "devices", "num_nodes", "strategy")
+    if options["accumulate"] == 1:  # not in records of earlier versions
+        free = (*free, "accumulate")
     return {
         "settings": {name: value for name, value in options.items() if name not in free},
         "budget": {name: options[name] for name in budget},

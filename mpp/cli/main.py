@@ -31,7 +31,7 @@ COMMANDS = {
     "import-weights": "the authors' released MPP weights, any of the four sizes",
 }
 
-SHARED = ("pretrain",)
+SHARED = ("pretrain", "finetune")
 """Commands that several processes, which torchrun or srun started, do together."""
 GO_ON = ("pretrain", "finetune", "transfer")
 """Commands that go on where they were stopped when they are given again."""

@@ -2,9 +2,11 @@
 
 import argparse
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from mpp.errors import printable
+from mpp.ranges import RANGES, require
 
 CHECKPOINT = "a folder, mpp-mini, or hf://owner/name"
 """What every command takes as a checkpoint."""
@@ -27,6 +29,20 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+
+    def parse_args(  # type: ignore[override]  # without its overloads
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """The options, once every number among them is in its range.
+
+        Raises:
+            InputError: A number outside of it.
+        """
+        found = super().parse_args(args, namespace)
+        named = [each.dest for each in self._actions if each.type in (int, float)]
+        named += [each.dest for each in self._actions if each.dest in RANGES]
+        require(**{name: getattr(found, name) for name in named})
+        return found
 
     def error(self, message: str) -> NoReturn:
         sys.stderr.write(f"{self.prog}: {printable(message)}; see {self.prog} --help\n")

@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import os
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,10 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jsonargparse
+import yaml
 
 from mpp.cli.going_on import begins, recorded
+from mpp.cli.launching import launch
 from mpp.cli.outputs import add_output, tell
-from mpp.errors import InputError, printable
+from mpp.errors import printable
+from mpp.ranges import RANGES, require
+from mpp.safe_yaml import refuse_aliases
 from mpp.train import processes
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ FREE = ("config", "command", "data", "out", "overwrite", "resume", "max_steps", 
 IMPORTS = ("mpp.model", "mpp.train", "torch.nn", "torch.optim", "dadaptation")
 """Where the classes and functions come from that a configuration may name unasked."""
 ALLOW = "--allow-imports"
+_usual = jsonargparse.get_loader("yaml")
 
 
 class ConfigParser(jsonargparse.ArgumentParser):
@@ -49,7 +52,9 @@ class ConfigParser(jsonargparse.ArgumentParser):
             )
         except ValueError:
             self.error(f"{ALLOW} {allowed!r}: expected packages or modules, such as my_models")
+        jsonargparse.set_loader("yaml", _loaded, exceptions=(yaml.YAMLError,))
         found = super().parse_args([_underscored(word) for word in words], *more, **options)
+        require(**{name: found[name] for name in RANGES if name in found})
         if found.pop("allow_imports", None) != (allowed or None):
             self.error(f"{ALLOW} is for the command line; take it out of the configuration")
         return found
@@ -101,7 +106,7 @@ def run(arguments: Any) -> None:
     made = parser()
     asked = json.loads(made.dump(arguments, format="json", skip_validation=True))
     options = made.instantiate(arguments).as_dict()
-    _launch(options, arguments.command)
+    launch(options["devices"], options["num_nodes"], arguments.command)
     processes.start()
     out: Path = options.pop("out")
     resume, overwrite = options["resume"], options.pop("overwrite")
@@ -125,26 +130,6 @@ def run(arguments: Any) -> None:
         tell(out)
 
 
-def _launch(options: dict[str, Any], command: str) -> None:
-    """Start the command anew with torchrun where it is to have several processes and has one.
-
-    Raises:
-        InputError: They are to be on several machines.
-    """
-    devices, nodes = options["devices"] or 1, options["num_nodes"] or 1
-    if processes.launched().by or nodes * devices == 1:
-        return
-    if nodes > 1:
-        raise InputError(
-            f"num_nodes is {nodes}, and only this machine is known; start the command on each with "
-            "torchrun or srun, as experiments/slurm shows, and leave it out"
-        )
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-    words = shlex.split(command)[1:]
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *torchrun, "-m", "mpp", *words])
-
-
 def record(asked: dict[str, Any], datasets: "Sequence[xr.Dataset]") -> dict[str, Any]:
     """What the weights of a pretraining depend on, its budget apart.
 
@@ -159,6 +144,12 @@ def record(asked: dict[str, Any], datasets: "Sequence[xr.Dataset]") -> dict[str,
         "budget": {"max_steps": asked["max_steps"]},
         "data": {str(number): run_digests(ds) for number, ds in enumerate(datasets)},
     }
+
+
+def _loaded(text: str) -> Any:
+    """YAML as jsonargparse reads it, without aliases: nine of nine of them make billions."""
+    refuse_aliases(text)
+    return _usual(text)
 
 
 def _underscored(word: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mpp.cli.outputs import claim, tell
 from mpp.cli.parsing import CHECKPOINT, CommandParser
 from mpp.cli.source import add_mapping, opened
-from mpp.errors import InputError
+from mpp.errors import InputError, require_at_least
 
 if TYPE_CHECKING:
     import rich.table
@@ -40,7 +40,13 @@ def parser() -> CommandParser:
         help="test runs, one path a system (default: some of --data)")  # fmt: skip
     add("--out", required=True, metavar="DIR", help="folder of the study, new or begun")
     add_settings(made)
-    add("--workers", type=int, default=1, metavar="K", help="trainings at once (default 1)")
+    add(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="K",
+        help="trainings at once, each in one process and on one device (default 1)",
+    )
     add_mapping(made.add_argument_group("what is in the files"))
     return made
 
@@ -126,6 +132,7 @@ def run(arguments: argparse.Namespace) -> None:
     from mpp.study.compare import NEGATIVE, compare, headlines, tuned_arms, verdict
     from mpp.viz.transfer_report import transfer_report
 
+    require_at_least(1, workers=arguments.workers)
     study = settings(arguments)
     out = claim(Path(arguments.out), overwrite=True)  # a study that is there goes on
     model = load(arguments.checkpoint)

@@ -14,6 +14,8 @@ from mpp.schema import boundaries, names, space_axes
 
 LAYERS = ("sample", "time")
 WORDS = ("nearest", "mask")
+BLOCK_BYTES = 2**24
+"""Bytes of a field that are looked at together for what is missing."""
 
 
 def fill(ds: xr.Dataset, mapping: Mapping, plan: Plan, source: str) -> xr.Dataset:
@@ -44,7 +46,7 @@ def fill(ds: xr.Dataset, mapping: Mapping, plan: Plan, source: str) -> xr.Datase
 def mask(ds: xr.Dataset, mapping: Mapping, plan: Plan, source: str) -> xr.Dataset:
     """A dataset with a mask that is false where fields are missing always, if that is asked for.
 
-    Each run has its own, told by its first and its last frame and read when it is asked for.
+    Each run has its own, told by all its frames, a block at a time, when it is asked for.
 
     Raises:
         InputError: A variable that it does not hold.
@@ -141,14 +143,18 @@ def nearest(values: np.ndarray, periodic: list[bool]) -> np.ndarray:
 
 
 class Inside(LazyArray):
-    """Where fields are given, by run: false where any of them is NaN in its first and last frame.
+    """Where fields are given, by run: false where any of them is NaN in all frames.
 
     Args:
         fields: The fields over sample, time and space.
         where: What to call it in errors.
+
+    Attributes:
+        glances: Whether the first and the last frame of a run tell for all.
     """
 
     dtype = np.dtype("int8")
+    glances = False
 
     def __init__(self, fields: list[xr.Variable], where: str) -> None:
         self.fields, self.where = fields, where
@@ -167,15 +173,41 @@ class Inside(LazyArray):
         if run not in self.known:
             inside = np.ones(self.shape[1:], bool)
             for field in self.fields:
-                first, last = (
-                    ~np.isnan(field.isel(sample=run, time=frame).values) for frame in (0, -1)
-                )
-                if not np.array_equal(first, last):
-                    raise InputError(
-                        f"{self.where} is for points that are missing always, but run {run} has "
-                        f"{int((first != last).sum())} that are in its first frame or its last "
-                        "alone; fill them with `missing: nearest` or a number"
-                    )
-                inside &= first
+                inside &= self._given(field.isel(sample=run), run)
             self.known[run] = inside.astype(self.dtype)
         return self.known[run]
+
+    def _given(self, field: xr.Variable, run: int) -> np.ndarray:
+        """Where a field of one run has values, in every frame.
+
+        Raises:
+            InputError: Points that have values in some frames alone.
+        """
+        frames = field.sizes["time"]
+        first = ~np.isnan(field.isel(time=0).values)
+        each = max(1, BLOCK_BYTES // max(1, first.size * field.dtype.itemsize))
+        starts = [frames - 1] if self.glances else range(0, frames, each)
+        for start in starts:
+            there = ~np.isnan(field.isel(time=slice(start, start + each)).values)
+            differs = (there != first).reshape(len(there), -1).sum(1)
+            if differs.any():
+                frame = start + int(differs.argmax())
+                raise InputError(
+                    f"{self.where} is for points that are missing always, but run {run} has "
+                    f"{differs[frame - start]} that are in its frame 0 or its frame {frame} "
+                    "alone; fill them with `missing: nearest` or a number"
+                )
+        return first
+
+
+def glance(ds: xr.Dataset) -> None:
+    """Let the masks that `mask` made of this dataset be told by two frames of a run.
+
+    For a first look at files that are too large to be read whole.
+    """
+    for name in names(ds, "mask"):
+        array: Any = ds.variables[name]._data
+        while not isinstance(array, Inside) and hasattr(array, "array"):
+            array = array.array
+        if isinstance(array, Inside):
+            array.glances = True

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mpp.data.mapping import Mapping
+from mpp.data.missing import glance
 from mpp.data.open import Reading, describe, read
 from mpp.data.recognise import Paths
 from mpp.data.seam import judge
@@ -21,6 +22,7 @@ from mpp.doctor.sampled import (
     choose_places,
     examine_field,
     inside,
+    is_small,
     read_frames,
     seam_ratios,
 )
@@ -82,6 +84,8 @@ def examine(
 def _look(reading: Reading, paths: Paths, mapping: Mapping, precision: Precision) -> Report:
     """The report before any check."""
     ds = reading.ds
+    if not is_small(ds):
+        glance(ds)
     places = choose_places(ds)
     frames, sampling = read_frames(ds, places)
     ratios = seam_ratios(ds, frames, places.part)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mpp.doctor.checks.runs import convert_command, size
 from mpp.doctor.finding import Finding, Level
-from mpp.doctor.parts import AxisReport, FieldReport
+from mpp.doctor.parts import AxisReport, FieldReport, rare
 from mpp.doctor.report import Report
 
 KINDS = {
@@ -161,7 +161,7 @@ def _fields(report: Report, wide: bool) -> Table:
 
 
 def _field_row(field: FieldReport) -> list[str]:
-    missing = f"[bold red]{field.missing:.2%}[/]" if field.missing else "[dim]none[/]"
+    missing = f"[bold red]{rare(field.missing)}[/]" if field.missing else "[dim]none[/]"
     return [
         escape(field.name),
         escape(field.source),

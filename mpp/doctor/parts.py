@@ -139,6 +139,11 @@ class MaskReport:
     inside: float
 
 
+def rare(share: float) -> str:
+    """A share in percent, of which a little is never nothing."""
+    return f"{share:.2%}" if not 0 < share < 1e-4 else "less than 0.01%"
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How much was read for what is said of the fields.

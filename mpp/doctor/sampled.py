@@ -1,13 +1,13 @@
 """A few frames of every field, spread over runs and times, and what they say.
 
-Which frames, depends on how the file is laid out: what is read for them is bounded, chunks that
-must be read with them included. Frames too large for that are read in part, a slab in the middle.
+All of them where the fields are small. Else which frames, depends on how the file is laid out:
+what is read for them is bounded, chunks that must be read with them included. Frames too large for
+that are read in part, a slab in the middle.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,10 @@ from mpp.doctor.parts import FieldReport, Sampling
 from mpp.fields import Field
 from mpp.schema import names, space_axes
 
+WHOLE_BYTES = 2**26
+"""Fields up to this size are read whole, so that no single value escapes."""
+BLOCK_BYTES = 2**23
+"""Values of a field that are looked at together."""
 SAMPLED_BYTES = 2**27
 """Bytes read for the fields' values, so that large files take seconds as well."""
 MOST_BYTES = 2**29
@@ -59,6 +63,8 @@ class Frames:
 def choose_places(ds: xr.Dataset) -> Places:
     """Frames to read within the bound; none where the file lets nothing be read within it."""
     samples, times = ds.sizes["sample"], ds.sizes["time"]
+    if is_small(ds):
+        return Places({run: list(range(times)) for run in range(samples)}, {})
     part: dict[str, slice] = {}
     lengths = {"sample": 1, "time": 2, **{axis: ds.sizes[axis] for axis in space_axes(ds)}}
     for axis in space_axes(ds):
@@ -74,6 +80,12 @@ def choose_places(ds: xr.Dataset) -> Places:
     starts = spread(max(1, times - 1), max(1, pairs // len(runs)))
     near = {start + step for start in starts for step in (0, 1) if start + step < times}
     return Places({run: sorted(near) for run in runs}, part)
+
+
+def is_small(ds: xr.Dataset) -> bool:
+    """Whether all values of the fields can be read, chunks included."""
+    within = sum(ds[name].nbytes for name in names(ds)) <= WHOLE_BYTES
+    return within and ds.sizes["sample"] * cost(ds, {"sample": 1}) <= SAMPLED_BYTES
 
 
 def spread(size: int, count: int) -> list[int]:
@@ -124,12 +136,12 @@ def inside(ds: xr.Dataset, run: int, part: dict[str, slice]) -> np.ndarray | Non
 def examine_field(reading: Reading, field: Field, read: Sequence[Frames]) -> FieldReport:
     """Range, missing values and pace of one field, from the frames that were read."""
     squares, spreads, changes, medians = [], [], [], []
-    low, high, bad, size, pairs, still = np.inf, -np.inf, 0, 0, 0, 0
+    low, high, bad, size = np.inf, -np.inf, 0, 0
     missing: np.ndarray | None = None
     ends = {"low": 0, "high": 0}
-    for frames in read:
-        values = frames.values[field.name].astype(np.float64)
-        within = np.broadcast_to(True if frames.inside is None else frames.inside, values.shape)
+    for times, own, where in _blocks(read, field.name):
+        values = own.astype(np.float64)
+        within = np.broadcast_to(True if where is None else where, values.shape)
         finite = np.isfinite(values) & within
         lost = np.asarray((within & ~finite).all(0))
         missing = lost if missing is None else np.logical_and(missing, lost)
@@ -143,14 +155,11 @@ def examine_field(reading: Reading, field: Field, read: Sequence[Frames]) -> Fie
         spreads.append(float(known.var()))
         medians.append(float(np.median(np.abs(known))))
         values = np.where(finite, values, np.nan)
-        for place, (first, second) in enumerate(pairwise(frames.times)):
-            step = values[place + 1] - values[place]
-            if second == first + 1 and np.isfinite(step).any():
-                changes.append(float(np.nanmean(np.square(step))))
-                pairs, still = pairs + 1, still + (changes[-1] == 0)
+        changes.append(_changes(values, times))
     nan = float("nan")
     variance = float(np.mean(spreads)) if spreads else 0.0
-    pace = float(np.sqrt(np.mean(changes))) if changes else nan
+    found = np.concatenate([np.empty(0), *changes])
+    pace = float(np.sqrt(found.mean())) if found.size else nan
     counted = max(1, size - bad)
     return FieldReport(
         name=field.name,
@@ -169,8 +178,26 @@ def examine_field(reading: Reading, field: Field, read: Sequence[Frames]) -> Fie
         gaps=0.0 if missing is None else float(missing.mean()),
         at_low=ends["low"] / counted,
         at_high=ends["high"] / counted,
-        still=still / max(1, pairs),
+        still=float((found == 0).sum()) / max(1, found.size),
     )
+
+
+def _blocks(
+    read: Sequence[Frames], name: str
+) -> Iterator[tuple[tuple[int, ...], np.ndarray, np.ndarray | None]]:
+    """Times and values of one field, a part of a run at a time, and where they count."""
+    for frames in read:
+        values = frames.values[name]
+        each = max(2, BLOCK_BYTES // max(1, values[:1].nbytes))
+        for start in range(0, len(values), each):
+            yield frames.times[start : start + each], values[start : start + each], frames.inside
+
+
+def _changes(values: np.ndarray, times: Sequence[int]) -> np.ndarray:
+    """Mean squares of the change between frames that are neighbours, where there is one."""
+    pairs = np.flatnonzero(np.diff(times) == 1)
+    steps = np.square(values[pairs + 1] - values[pairs]).reshape(len(pairs), values[0].size)
+    return np.nanmean(steps[np.isfinite(steps).any(1)], axis=1)
 
 
 def _ends(

@@ -11,9 +11,10 @@ import xarray as xr
 from mpp import schema
 from mpp.data.convert import require_free
 from mpp.data.plain import open_plain
-from mpp.errors import InputError, require_at_least
+from mpp.errors import InputError
 from mpp.files import make_folder, written_beside
 from mpp.model.surrogate import Surrogate
+from mpp.ranges import require
 from mpp.rollouts import provenance
 from mpp.rollouts.blocks import Blocks
 from mpp.rollouts.layout import Layout
@@ -88,7 +89,7 @@ def rollout(
         >>> future = mpp.rollout(model, ds.isel(time=slice(0, 8)), steps=20)  # doctest: +SKIP
     """
     models = [model] if isinstance(model, Surrogate) else list(model)
-    _require_sense(models, steps, time_step, batch_size, limit, members, perturb)
+    _require_sense(models, steps, time_step, batch_size, limit, members, perturb, seed)
     schema.require_valid(history, "history")
     stepping = Stepping(models, history, steps, batch_size, limit, members, perturb, seed)
     after = None if truth is None else continuation(truth, history, steps)
@@ -207,23 +208,18 @@ def _require_sense(
     limit: float | None,
     members: int,
     perturb: float,
+    seed: int,
 ) -> None:
     if not models:
         raise InputError("there is no model to step with; give at least one")
-    if steps < 1:
-        raise InputError(f"a rollout of {steps} steps was asked for; give at least 1")
-    if time_step is not None and not time_step > 0:
-        raise InputError(f"a time step of {time_step} was given; give the time between frames")
-    require_at_least(1, batch_size=batch_size, members=members)
+    require(
+        steps=steps, time_step=time_step, batch_size=batch_size, members=members, perturb=perturb,
+        limit=limit, seed=seed,
+    )  # fmt: skip
     if limit is not None and not limit > 1:
         raise InputError(
             f"a limit of {limit} times the size of a field was given; give a number above 1, or "
             "none for any finite values"
-        )
-    if not 0 <= perturb < np.inf:
-        raise InputError(
-            f"a perturbation of {perturb} times the change of a field was given; give 0 or more, "
-            "such as 0.1"
         )
     if members > 1 and not perturb:
         raise InputError(

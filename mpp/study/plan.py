@@ -1,7 +1,7 @@
 """What a transfer study trains: systems, their runs by purpose, and one cell a training."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +9,9 @@ import xarray as xr
 
 from mpp import schema
 from mpp.data.splits import Division, divide_runs
-from mpp.errors import InputError, require_at_least
+from mpp.errors import InputError
 from mpp.files import file_name
+from mpp.ranges import RANGES, require
 from mpp.train.modes import RATES, SKIP_LIMIT, Mode, OnBadLoss, require_policy
 
 Arm = Literal["finetuned", "head", "lora", "gradual", "scratch"]
@@ -69,15 +70,10 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arms", arms_of(self.arms))
-        if not all(rate > 0 for rate in self.mode_lr):
-            raise InputError(f"mode_lr is {list(self.mode_lr)}; give numbers above 0, or none")
+        require(**{f.name: getattr(self, f.name) for f in fields(self) if f.name in RANGES})
         for name in ("sizes", "lead_steps", "lr", "scratch_lr"):
-            values = getattr(self, name)
-            if not values or not all(value > 0 for value in values):
-                raise InputError(f"{name} is {list(values)}; give one or more numbers above 0")
-        least_one = ("seeds", "starts", "test_runs", "validation_runs", "max_steps", "batch_size")
-        require_at_least(1, **{name: getattr(self, name) for name in least_one})
-        require_at_least(1, validate_every=self.validate_every)
+            if not getattr(self, name):
+                raise InputError(f"{name} is []; give one or more numbers")
         require_policy(self.on_bad_loss, self.skip_limit)
 
     def rates(self, arm: Arm) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
@@ -100,12 +100,12 @@ def fit(
         every = max_steps // ceil(max_steps / validate_every)
     io = StateIO()
     stop = Stop(out / FOLDER / LAST, io)
-    best = ModelCheckpoint(
+    best = Movable(
         out / FOLDER, Path(BEST).stem, monitor="val", save_top_k=1, save_weights_only=True,
         enable_version_counter=False,
     )  # fmt: skip
     # Saved at every validation, and after `best`, whose score it holds.
-    last = ModelCheckpoint(out / FOLDER, Path(LAST).stem, enable_version_counter=False)
+    last = Movable(out / FOLDER, Path(LAST).stem, enable_version_counter=False)
     checkpoints = [best, last] if keep_best else [last]
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     state = processes.by_first(lambda: _before(out, resume))
@@ -148,8 +148,31 @@ def fit(
     if processes.any_of(stop.asked):
         raise stop.stopped(processes.by_first(lambda: io.step))
     if keep_best:
-        module.load_state_dict(read_best(out / FOLDER / BEST))
+        module.load_state_dict(processes.by_first(lambda: read_best(out / FOLDER / BEST)))
     return budget
+
+
+class Movable(ModelCheckpoint):
+    """A `ModelCheckpoint` that knows its files again where the folder of the run was moved."""
+
+    @property
+    def state_key(self) -> str:
+        # As states have always called it.
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        super().load_state_dict(
+            {
+                **state_dict,
+                **{name: here(state_dict[name]) for name in paths},
+                "dirpath": self.dirpath,
+                "best_k_models": {here(k): v for k, v in state_dict["best_k_models"].items()},
+            }
+        )
 
 
 def _before(out: Path, resume: bool) -> Found | None:

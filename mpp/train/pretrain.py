@@ -8,10 +8,11 @@ import xarray as xr
 
 from mpp import schema
 from mpp.data.splits import split_runs
-from mpp.errors import InputError, require_at_least
+from mpp.errors import InputError
 from mpp.model.avit import PublishedAViT
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
+from mpp.ranges import require
 from mpp.train import processes
 from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData, vocabulary, window_frames
@@ -93,13 +94,17 @@ def pretrain(
         The trained model, with its card filled in; the same in every process.
 
     Raises:
-        InputError: Two datasets name the same system, a dataset cannot be used, or there is no room
-            for a checkpoint.
+        InputError: Two datasets name the same system, a dataset cannot be used, a number means
+            nothing, or there is no room for a checkpoint.
         RunError: A bad loss, or too little memory.
         Stopped: There was a SIGTERM.
     """
-    require_at_least(0, seed=seed)
-    require_at_least(1, accumulate=accumulate)
+    require(
+        batch_size=batch_size, weights=weights, held_out=held_out, max_steps=max_steps, lr=lr,
+        weight_decay=weight_decay, seed=seed, workers=workers, accumulate=accumulate,
+        validate_every=validate_every, rollouts=rollouts, skip_limit=skip_limit, devices=devices,
+        num_nodes=num_nodes,
+    )  # fmt: skip
     processes.require(devices, num_nodes, accumulate, strategy)
     if not datasets:
         raise InputError("there is nothing to train on; give at least one dataset")

@@ -170,7 +170,7 @@ def test_an_existing_sheet_is_kept_unless_told(runs, tmp_path, capsys):
     ("more", "message"),
     [
         (("--steps", "9"), "need 11 frames, and the runs have 8; lower"),
-        (("--history", "0"), "expected history of at least 1"),
+        (("--history", "0"), "history is 0; give at least 1"),
         (("--out", "scores.zarr"), "expected a name that ends in .nc"),
         (("--out", "."), "expected a name that ends in .nc"),
         (("--checkpoint", "a", "a"), "the same checkpoint twice"),

@@ -128,7 +128,7 @@ def test_an_existing_folder_is_kept_unless_told(checkpoint, data, tmp_path, caps
         (("--rank", "0"), "rank is 0"),
         (("--head-share", "2"), "head_share is 2.0"),
         (("--unroll", "9"), "unroll is 9, and the shortest runs have 8 frames"),
-        (("--unroll-share", "2"), "rollouts is 2.0"),
+        (("--unroll-share", "2"), "unroll_share is 2.0"),
         (("--checkpoint", "nowhere"), "expected a checkpoint folder"),
         (("--data", "nowhere.nc"), "nowhere.nc"),
     ],

@@ -91,7 +91,7 @@ def test_an_existing_result_is_kept_unless_told(checkpoint, data, tmp_path, caps
     ("steps", "more", "message"),
     [
         (0, (), "give at least 1"),
-        (2, ("--history", "0"), "between 1 and 8"),
+        (2, ("--history", "0"), "history is 0; give at least 1"),
         (2, ("--history", "9"), "between 1 and 8"),
         (2, ("--out", "future.txt"), "ends in .nc or .zarr"),
         (2, ("--checkpoint", "nowhere"), "expected a checkpoint folder"),

@@ -11,6 +11,7 @@ import xarray as xr
 import zarr
 
 from mpp.cli.main import main
+from mpp.data import missing
 from mpp.data.convert import convert
 from mpp.data.mapping import Mapping, from_lines
 from mpp.data.open import open_dataset, read
@@ -188,7 +189,7 @@ def test_points_that_are_missing_at_times_are_no_mask(tmp_path, zoo):
     with netCDF4.Dataset(path, "a") as file:
         file["thetao"][-1, -1, -1] = np.ma.masked
     ds = open_dataset(path, boundary={"lat": "wall"}, missing="mask")
-    with pytest.raises(InputError, match="1 that are in its first frame or its last alone"):
+    with pytest.raises(InputError, match="1 that are in its frame 0 or its frame"):
         ds["mask"].load()
 
 
@@ -586,3 +587,39 @@ def test_lines_on_the_command_line(tmp_path, zoo, capsys):
     assert open_dataset(out).sizes["time"] == 3
     assert main(["convert", path, "--out", out, "--set", "nonsense"]) == 2
     assert "expected a line 'key: value'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("frame", [0, 7, 29])
+def test_a_point_that_one_frame_lacks_is_no_mask(tmp_path, frame, monkeypatch):
+    monkeypatch.setattr(missing, "BLOCK_BYTES", 5 * 4 * 8 * 4)  # four frames at a time
+    values = np.random.default_rng(0).normal(size=(2, 30, 5, 4))
+    values[:, :, 1, 2] = np.nan
+    data = {"u": (("run", "t", "x", "y"), values)}
+    xr.Dataset(data).to_netcdf(tmp_path / "a.nc")
+    sound = open_dataset(tmp_path / "a.nc", boundary="open", missing="mask")
+    assert (sound["mask"].values == 0).sum() == 2
+    values[1, frame, 3, 3] = np.nan
+    xr.Dataset(data).to_netcdf(tmp_path / "b.nc")
+    ds = open_dataset(tmp_path / "b.nc", boundary="open", missing="mask")
+    ds["mask"].isel(sample=0).load()
+    told = f"run 1 has 1 that are in its frame 0 or its frame {frame or 1} alone; fill them with"
+    with pytest.raises(InputError, match=told):
+        ds["mask"].isel(sample=1).load()
+
+
+def test_a_mask_is_found_at_constant_memory(tmp_path):
+    import tracemalloc
+
+    path, frames = tmp_path / "a.nc", 3000
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("t", frames), ("x", 100), ("y", 100)):
+            file.createDimension(name, size)
+        file.createVariable("u", "f4", ("t", "x", "y"), chunksizes=(10, 100, 100))
+        for start in range(0, frames, 500):
+            file["u"][start : start + 500] = np.ones((500, 100, 100), "f4")
+    ds = open_dataset(path, boundary="open", missing="mask")
+    tracemalloc.start()
+    assert ds["mask"].values.all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < ds["u"].nbytes / 2

@@ -221,7 +221,7 @@ def test_bfloat16_resolves_less(tmp_path: Path, precision: Precision, told: bool
 
 def test_what_is_too_large_to_be_read_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for module, name in ((sampled, "SAMPLED_BYTES"), (sampled, "MOST_BYTES"),
-                         (storage, "MEASURED_BYTES")):  # fmt: skip
+                         (sampled, "WHOLE_BYTES"), (storage, "MEASURED_BYTES")):  # fmt: skip
         monkeypatch.setattr(module, name, 100)
     report = look(sound(), tmp_path)
     assert report.sampling.frames == 0

@@ -11,8 +11,10 @@ import yaml
 
 from mpp.data.mapping import Mapping
 from mpp.data.open import open_dataset
+from mpp.doctor import sampled
 from mpp.doctor.checks.axes import HISTORY
 from mpp.doctor.examine import examine
+from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.schema import example
 
@@ -149,5 +151,50 @@ def test_few_frames_are_read_however_many_there_are(
         {"t": ("t", np.arange(100.0))},
     )
     ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    monkeypatch.setattr(sampled, "WHOLE_BYTES", ds["u"].nbytes - 1)
     # At most three runs, three pairs of frames in each.
     assert examine(tmp_path / "a.nc").sampling.frames <= 18
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0), (11, 57, 3), (19, 99, 7)])
+def test_a_single_missing_value_of_a_small_file_is_found(tmp_path: Path, place: tuple[int, ...]):
+    values = np.random.default_rng(0).normal(size=(20, 100, 8)).astype("float32")
+    values[place] = np.nan
+    ds = xr.Dataset({"u": (("run", "t", "x"), values)}, {"t": ("t", np.arange(100.0))})
+    ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    report = examine(tmp_path / "a.nc", Mapping(boundary="periodic"))
+    assert (report.sampling.runs, report.sampling.share) == (20, 1.0)
+    assert report.fields[0].missing == pytest.approx(1 / values.size)
+    assert any("less than 0.01% of the values read are NaN" in p for p in report.problems)
+
+
+def test_numbers_of_a_field_do_not_depend_on_how_much_is_looked_at_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    values = np.random.default_rng(0).normal(size=(3, 40, 8))
+    values[:, 20:22] = values[:, 20:21]  # one change in 39 is none
+    ds = xr.Dataset({"u": (("run", "t", "x"), values)}, {"t": ("t", np.arange(40.0))})
+    ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    whole = examine(tmp_path / "a.nc").fields[0]
+    assert whole.rms == pytest.approx(np.sqrt(np.square(values).mean()))
+    assert whole.step == pytest.approx(np.sqrt(np.square(np.diff(values, axis=1)).mean()))
+    assert whole.still == pytest.approx(1 / 39)
+    monkeypatch.setattr(sampled, "BLOCK_BYTES", 10 * 8 * 8)
+    parts = examine(tmp_path / "a.nc").fields[0]
+    assert (parts.low, parts.high) == (whole.low, whole.high) == (values.min(), values.max())
+    assert parts.rms == pytest.approx(whole.rms)
+    assert parts.step == pytest.approx(whole.step, rel=0.02)  # without the changes between parts
+
+
+def test_a_mask_costs_two_frames_of_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    values = np.random.default_rng(0).normal(size=(2, 60, 6, 5))
+    values[:, :, 2, 2] = np.nan
+    values[:, 31, 0, 0] = np.nan
+    ds = xr.Dataset({"u": (("run", "t", "x", "y"), values)}, {"t": ("t", np.arange(60.0))})
+    ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    mapping = Mapping(boundary="wall", missing="mask")
+    with pytest.raises(InputError, match="in its frame 0 or its frame 31 alone"):
+        examine(tmp_path / "a.nc", mapping)
+    monkeypatch.setattr(sampled, "WHOLE_BYTES", ds["u"].nbytes - 1)
+    (mask,) = examine(tmp_path / "a.nc", mapping).masks
+    assert mask.inside == pytest.approx(29 / 30)

@@ -135,7 +135,7 @@ def test_little_of_a_large_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: tuple[int, ...] | None, order: str
 ):
     bounds = ((sampled, "SAMPLED_BYTES"), (sampled, "MOST_BYTES"), (storage, "MEASURED_BYTES"),
-              (twins, "COMPARED_BYTES"))  # fmt: skip
+              (twins, "COMPARED_BYTES"), (sampled, "WHOLE_BYTES"))  # fmt: skip
     for module, name in bounds:
         monkeypatch.setattr(module, name, 2**18)
     path = hdf5(tmp_path / "a.nc", chunks, order, LARGE)

@@ -224,12 +224,12 @@ def test_weights_that_are_a_pickle_are_not_opened(broken, bench, desk):
 
 OPTIONS = {
     "generate": [
-        (["--trajectories", "0"], "trajectories must be at least 1, got 0"),
+        (["--trajectories", "0"], "trajectories is 0; give at least 1"),
         (["--trajectories", "many"], "invalid int value: 'many'"),
         (["--resolution", "7"], "resolution must be even, got 7"),
-        (["--resolution", "-8"], "resolution must be at least 4"),
+        (["--resolution", "-8"], "resolution is -8; give at least 1"),
         (["--frames", "1"], "frames must be at least 2"),
-        (["--seed", "-1"], "seed must be at least 0"),
+        (["--seed", "-1"], "seed is -1; give a whole number"),
         (["--seed", "9999999"], "seed must be below 1000000"),
         (["--workers", "0"], "workers must be at least 1"),
         (["--split", "holdout"], "invalid choice: 'holdout'"),
@@ -253,7 +253,7 @@ OPTIONS = {
         (["--max_steps", "many"], "max_steps"),
         (["--batch_size", "0"], "batch_size"),
         (["--lr", "fast"], "lr"),
-        (["--held_out", "2"], "a share of 2.0"),
+        (["--held_out", "2"], "held_out is 2.0; give a share of the runs"),
         (["--precision", "8-bit"], "precision"),
         (["--no_such_key", "1"], "no_such_key"),
         (["--model", "os.system"], "model"),
@@ -274,19 +274,19 @@ OPTIONS = {
         (["--seed", "-1"], "seed is -1"),
     ],
     "rollout": [
-        (["--steps", "0"], "a rollout of 0 steps"),
+        (["--steps", "0"], "steps is 0; give at least 1"),
         (["--steps", "2.5"], "invalid int value: '2.5'"),
-        (["--history", "0"], "a history of 0 frames"),
+        (["--history", "0"], "history is 0; give at least 1"),
         (["--history", "99"], "a history of 99 frames was asked for, its runs have 8"),
         (["--time-step", "1"], "leave out --time-step"),
         (["--batch-size", "0"], "batch_size is 0"),
         (["--limit", "0.5"], "a limit of 0.5"),
         (["--limit", "low"], "invalid limit value: 'low'"),
-        (["--limit", "nan"], "a limit of nan"),
+        (["--limit", "nan"], "limit is nan; give a finite number above 0"),
         (["--members", "0"], "members is 0"),
         (["--members", "3"], "perturb them"),
-        (["--perturb", "-1"], "a perturbation of -1"),
-        (["--perturb", "inf"], "a perturbation of inf"),
+        (["--perturb", "-1"], "perturb is -1.0"),
+        (["--perturb", "inf"], "perturb is inf"),
     ],
     "evaluate": [
         (["--steps", "0"], "steps"),
@@ -314,7 +314,7 @@ OPTIONS = {
         (["--test", "no.nc"], "no.nc: no such file"),
     ],
     "infer": [
-        (["--history", "0"], "0 frames were asked for"),
+        (["--history", "0"], "history is 0; give at least 1"),
         (["--history", "99"], "99 frames were asked for"),
         (["--parameters", "gravity"], "gravity"),
     ],
@@ -341,7 +341,7 @@ OPTIONS = {
         (["--on", "abacus"], "no hardware 'abacus'; expected here or one of"),
         (["--reached", "2"], "give a share above 0"),
         (["--batch-size", "0"], "batch_size is 0; give at least 1"),
-        (["--max-steps", "0"], "steps is 0; give at least 1"),
+        (["--max-steps", "0"], "max_steps is 0; give at least 1"),
         (["--grid", "8", "8", "8", "8"], "a grid of 4 axes"),
         (["--precision", "8"], "invalid choice: '8'"),
     ],
@@ -385,6 +385,11 @@ YAML = {
     ),
     "code": ("max_steps: !!python/object/apply:os.system ['true']\n", "config"),
     "noise": ("\x00\x01\x02", "config"),
+    "an alias": ("batch_size: &n 2\naccumulate: *n\n", r"aliases \(\*name\) are not read"),
+    "aliases of aliases": (
+        "a: &a0 [1, 1]\n" + "".join(f"b: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(60)),
+        r"aliases \(\*name\) are not read",
+    ),
 }
 
 

@@ -158,8 +158,8 @@ def test_mean_and_spread_end_where_a_member_stops(network):
         ({"members": 3}, "3 members of one history would all be alike"),
         ({"members": 0}, "members is 0; give at least 1"),
         ({"batch_size": 0}, "batch_size is 0; give at least 1"),
-        ({"perturb": -0.1}, "a perturbation of -0.1"),
-        ({"perturb": float("nan")}, "a perturbation of nan"),
+        ({"perturb": -0.1}, "perturb is -0.1"),
+        ({"perturb": float("nan")}, "perturb is nan"),
     ],
 )
 def test_an_ensemble_that_makes_no_sense_is_refused(options, message):

@@ -108,7 +108,7 @@ def test_no_steps_are_refused(steps):
 
 @pytest.mark.parametrize("time_step", [0.0, -1.0, float("nan")])
 def test_time_goes_forward(time_step):
-    with pytest.raises(InputError, match="time step"):
+    with pytest.raises(InputError, match="time_step is"):
         rollout(Persistence(), example(), 1, time_step)
 
 

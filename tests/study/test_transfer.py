@@ -266,7 +266,7 @@ def test_processes_give_what_one_process_gives(model, runs, small, tmp_path):
     ("changed", "message"),
     [
         ({"sizes": ()}, r"sizes is \[\]; give one or more"),
-        ({"sizes": (0, 2)}, r"sizes is \[0, 2\]; give one or more numbers above 0"),
+        ({"sizes": (0, 2)}, r"sizes is \[0, 2\]; give at least 1"),
         ({"lr": (-1.0,)}, "lr is"),
         ({"mode_lr": (0.0,)}, "mode_lr is"),
         ({"arms": ("full",)}, "arms are full; give scratch and one or more of full, head"),

@@ -11,12 +11,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 import yaml
 from safetensors.torch import load_file
 
 from mpp.cli.main import main
+from mpp.model.axial import AxialTransformer
 from mpp.schema import example
 from mpp.train import states
+from mpp.weights import save
 
 pytestmark = pytest.mark.slow
 
@@ -349,3 +352,75 @@ def test_devices_start_the_command_anew_with_torchrun(words, tmp_path, monkeypat
     assert options[-len(to(tmp_path, words)) - 4 :] == [
         "-m", "mpp", *to(tmp_path, words), "--devices", "2",
     ]  # fmt: skip
+
+
+# Finetuning
+
+
+@pytest.fixture(scope="module")
+def tuning(words, tmp_path_factory) -> list[str]:
+    """A finetuning of a checkpoint on a system with a field that is new to it."""
+    folder = tmp_path_factory.mktemp("tuning")
+    torch.manual_seed(0)
+    save(AxialTransformer(["tracer", "velocity_x"], **TINY), folder / "model")
+    ds = noisy("reaction", "activator", 8)
+    ds.to_netcdf(folder / "runs.nc", engine="h5netcdf")
+    return [
+        "finetune", "--checkpoint", str(folder / "model"), "--data", str(folder / "runs.nc"),
+        "--donor", "activator=tracer", "--max-steps", "4", "--accumulate", "2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["full", "lora", "gradual"])
+def test_several_processes_finetune_as_one(mode, tuning, together, tmp_path):
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        asked = to(folder, [*tuning, "--mode", mode])
+        status, said = together(count, asked, folder)
+        assert status == [0] * count, said
+        assert said.count("wrote ") == said.count("the weights that validated best") == 1
+    shares = batches(tmp_path / "2")
+    assert [len(share) for share in shares] == [4, 4]
+    assert sorted(line for share in shares for line in share) == sorted(batches(tmp_path / "1")[0])
+    one, two = (tmp_path / name / "run" for name in "12")
+    names = [sorted(p.relative_to(f).as_posix() for p in f.rglob("*")) for f in (one, two)]
+    assert names[0] == names[1]
+    torch.testing.assert_close(
+        load_file(two / "weights.safetensors"), load_file(one / "weights.safetensors"),
+        rtol=0, atol=TOLERANCE,
+    )  # fmt: skip
+    found, wanted = rows(tmp_path / "2"), rows(tmp_path / "1")
+    assert [row.keys() for row in found] == [row.keys() for row in wanted]
+    for mine, other in zip(found, wanted, strict=True):
+        assert mine == pytest.approx(other, rel=1e-4, nan_ok=True)
+    mine, other = (xr.load_dataset(f / "scores.nc", decode_times=False) for f in (two, one))
+    np.testing.assert_allclose(mine["vrmse"], other["vrmse"], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--accumulate", "3"], "accumulate is 3, and 2 processes share the batches of a step out"),
+        (["--max-minutes", "1"], "max_minutes is for one process, whose clock tells"),
+        (["--lr", "-1"], "lr is -1.0; give a finite number above 0"),
+        (["--strategy", "fsdp"], "strategy is fsdp, and weights cannot be shared out"),
+    ],
+)
+def test_a_mistake_of_a_finetuning_ends_all_in_one_line(more, told, tuning, together, tmp_path):
+    ended, said = together(2, to(tmp_path, [*tuning, *more]), tmp_path)
+    assert ended == [2, 2], said
+    assert "Traceback" not in said
+    assert said.count("mpp finetune: ") == 1
+    assert told in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_devices_start_a_finetuning_anew_with_torchrun(tuning, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda program, line: started.append(line) or sys.exit(0))
+    asked = [*to(tmp_path, tuning), "--devices", "2"]
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert "--nproc-per-node=2" in started[0]
+    assert started[0][-len(asked) - 2 :] == ["-m", "mpp", *asked]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mpp.data.statistics import STILL
 from mpp.doctor.finding import Finding, note, problem, warning
-from mpp.doctor.parts import FieldReport
+from mpp.doctor.parts import FieldReport, rare
 from mpp.doctor.report import Report
 
 RESOLVED = {"float32": 2.0**-23, "bfloat16": 2.0**-7}
@@ -42,7 +42,7 @@ def missing(report: Report) -> Iterator[Finding]:
         where = "at the same points in every frame read" if same else "at points that change"
         entry = "missing: mask" if same else "missing: nearest"
         yield problem(
-            f"{field.name}: {field.missing:.2%} of the values read are NaN or infinite, {where}",
+            f"{field.name}: {rare(field.missing)} of the values read are NaN or infinite, {where}",
             f"state `{entry}` in the mapping, or give a variable with role mask that is 0 there",
             entry,
         )
