@@ -83,6 +83,7 @@ QUICK = Study(
     resolution=32,
     steps=2,
     lead_times=(1, 3),
+    starts=2,
     shape={"history": 4, "width": 16, "heads": 2, "depth": 1, "hidden": 8},
 )
 
