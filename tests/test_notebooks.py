@@ -5,7 +5,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
@@ -55,19 +54,18 @@ def test_a_notebook_is_short_and_has_no_outputs(path):
 
 
 @pytest.fixture(scope="module")
-def kernel():
+def runner():
     """One kernel for all notebooks, since it takes seconds to read the package."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-        manager, client = start_new_kernel()
-        client.stop_channels()
-        yield manager
-        manager.shutdown_kernel(now=True)
+        client = NotebookClient(nbformat.v4.new_notebook(), timeout=600)
+        with client.setup_kernel():
+            yield client
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
-def test_a_notebook_runs_and_shows_pictures(path, tmp_path, kernel):
+def test_a_notebook_runs_and_shows_pictures(path, tmp_path, runner):
     (tmp_path / "datasets").symlink_to(ROOT / "datasets")
     folder = tmp_path / "notebooks"
     folder.mkdir()
@@ -80,7 +78,10 @@ def test_a_notebook_runs_and_shows_pictures(path, tmp_path, kernel):
     # It begins in its folder, with no name defined, whatever ran in the kernel before.
     begin = nbformat.v4.new_code_cell(f"%cd -q {folder}\n{FORGET}")
     notebook.cells.insert(0, begin)
-    NotebookClient(notebook, timeout=600, km=kernel).execute()
+    runner.nb = notebook
+    runner.reset_execution_trackers()
+    for number, cell in enumerate(notebook.cells):
+        runner.execute_cell(cell, number)
     notebook.cells.remove(begin)
     shown = [
         output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
