@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from rich.progress import Progress, track
 from rich.table import Table
 
 from mpp import schema
-from mpp.data.generate import generate
+from mpp.data.generate import generate, solver_pool
 from mpp.errors import InputError
 from mpp.evaluation import evaluate
 from mpp.files import written_beside
@@ -83,6 +83,7 @@ QUICK = Study(
     resolution=32,
     steps=2,
     lead_times=(1, 3),
+    starts=2,
     shape={"history": 4, "width": 16, "heads": 2, "depth": 1, "hidden": 8},
 )
 
@@ -102,9 +103,11 @@ def main(description: str | None) -> None:
     if min(arguments.seeds, arguments.workers) < 1:
         parser.error("expected at least 1 seed and 1 worker")
     study, keep = (QUICK, arguments.keep / "quick") if arguments.quick else (FULL, arguments.keep)
-    for name in SYSTEMS:
-        if not (keep / f"{name}.nc").is_file():
-            simulate(study, keep, name, arguments.workers)
+    missing = [name for name in SYSTEMS if not (keep / f"{name}.nc").is_file()]
+    if missing:
+        with solver_pool(arguments.workers) as pool:
+            for name in missing:
+                simulate(study, keep, name, pool)
     try:
         found = trainings(study, keep, arguments.seeds, arguments.workers)
     except InputError as error:
@@ -124,7 +127,7 @@ def main(description: str | None) -> None:
             Console().print(table)
 
 
-def simulate(study: Study, keep: Path, name: str, workers: int) -> None:
+def simulate(study: Study, keep: Path, name: str, pool: Executor) -> None:
     """Generate the runs of one system."""
     with Progress(console=Console(stderr=True)) as bar:
         shown = bar.add_task(name, total=study.trajectories)
@@ -134,7 +137,7 @@ def simulate(study: Study, keep: Path, name: str, workers: int) -> None:
             trajectories=study.trajectories,
             resolution=study.resolution,
             frames=study.run,
-            workers=workers,
+            pool=pool,
             on_trajectory=lambda _: bar.advance(shown),
         )
 

@@ -19,7 +19,9 @@ example: python benchmarks/transfer.py --keep runs/transfer --json transfer.json
 import argparse
 import statistics
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -80,11 +82,12 @@ def main() -> None:
         study = settings(arguments, QUICK if quick else FULL)
         # As many as for the usual sizes at least, so that larger ones can be added to a study.
         runs = max(*study.sizes, *(QUICK if quick else FULL).sizes) + study.validation_runs
-        model = pretrained(keep) if quick else mpp.load(arguments.checkpoint)
-        data = arguments.data or simulate(keep / "data", targets, trajectories=runs, **size)
-        test = arguments.test or simulate(
-            keep / "data", targets, "test", trajectories=study.test_runs, **size
-        )
+        # Processes start with the first task: where all the runs are there, none does.
+        with solver_pool(1 if quick else default_workers()) as pool:
+            model = pretrained(keep, pool) if quick else mpp.load(arguments.checkpoint)
+            new = partial(simulate, pool, keep / "data", targets)
+            data = arguments.data or new(trajectories=runs, **size)
+            test = arguments.test or new("test", trajectories=study.test_runs, **size)
         found = measure(model, targets, data, test, keep / "study", study, workers)
     except InputError as error:
         parser.error(str(error))
@@ -105,11 +108,13 @@ def main() -> None:
         Console().print(f"wrote {report}", soft_wrap=True)
 
 
-def simulate(folder: Path, targets: Sequence[str], split: Split = "train", **size: Any) -> Path:
+def simulate(
+    pool: Executor, folder: Path, targets: Sequence[str], split: Split = "train", **size: Any
+) -> Path:
     """Generate the runs of those targets that are not there yet; gives the folder they are in."""
     missing = [name for name in targets if not file_of(folder, name, split).is_file()]
     if missing:
-        with Progress(console=Console(stderr=True)) as bar, solver_pool(default_workers()) as pool:
+        with Progress(console=Console(stderr=True)) as bar:
             for name in missing:
                 shown = bar.add_task(name, total=size["trajectories"])
                 generate(
@@ -123,10 +128,10 @@ def simulate(folder: Path, targets: Sequence[str], split: Split = "train", **siz
     return file_of(folder, targets[0], split).parent
 
 
-def pretrained(keep: Path) -> Surrogate:
+def pretrained(keep: Path, pool: Executor) -> Surrogate:
     """A tiny model that has seen a few runs of one system for a few steps."""
     if not (keep / "pretrained" / "model.json").is_file():
-        data = simulate(keep / "data", [QUICK_SOURCE], trajectories=3, **QUICK_DATA)
+        data = simulate(pool, keep / "data", [QUICK_SOURCE], trajectories=3, **QUICK_DATA)
         model = mpp.pretrain(
             [mpp.open_dataset(data / f"{QUICK_SOURCE}.nc")],
             keep / "pretrained",

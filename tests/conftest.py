@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,42 @@ def make_study(
     return xr.Dataset(data, coords, attrs)
 
 
+LONGEST = (
+    "test_notebooks", "test_readme", "benchmarks/test_peers", "datasets/test_systems", "test_docs",
+    "faults/test_training", "explorer/test_browser", "test_slurm", "train/test_processes",
+    "benchmarks/test_transfer", "benchmarks/test_numbers", "cli/test_killed",
+)  # fmt: skip
+"""Files that take longest, the longest first."""
+
+
+def pytest_configure(config):
+    """Let workers take files in the order below; by itself xdist starts with the most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest, so that no core waits for another at the end."""
+    folder = Path(__file__).parent
+    place = {folder / f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Processes that solve keep what JAX compiled, for those after them that solve the same."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # whose folders lie in one of the run
+        base = base.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(base / "compiled"))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+        # With a limit, processes lock the folder, and none reads what another is writing.
+        patch.setenv("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))
+        yield
+
+
 @pytest.fixture(scope="session")
 def waves():
     """A small system: its ``SPEC``, its ``SOLVER``, and what writes its folder."""
@@ -126,8 +163,8 @@ def scores():
     return make_scores
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def chromium():
     """A headless Chromium with its driver, as Debian packs them."""
     selenium = pytest.importorskip("selenium", reason="selenium is not installed")
     program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -146,6 +183,14 @@ def browser():
     found = webdriver.Chrome(options=options, service=Service(driver))
     yield found
     found.quit()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """The browser, with nothing in its console."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    return chromium
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """The benchmark of intervals, on the checkpoint that is shipped and a few runs of Gray-Scott."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,14 @@ from mpp.data.generate import generate
 ROOT = Path(__file__).parents[2]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    script = str(ROOT / "benchmarks" / "intervals.py")
-    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_half_of_the_runs_calibrate_and_the_others_are_asked(tmp_path):
+def test_half_of_the_runs_calibrate_and_the_others_are_asked(command, tmp_path):
     pytest.importorskip("exponax")
     path = generate(
         ROOT / "datasets" / "gray_scott", tmp_path, trajectories=6, split="test", workers=1
     )
     found, kept = (
-        json.loads(run("--data", str(path), "--json", "-", *more).stdout)
+        json.loads(command("intervals", "--data", path, "--json", "-", *more).out)
         for more in ((), ("--kept",))
     )
     assert [row["name"] for row in found["numbers"]] == ["feed", "kill"]
@@ -36,8 +29,7 @@ def test_half_of_the_runs_calibrate_and_the_others_are_asked(tmp_path):
     assert kept["numbers"][1]["error"] < kept["numbers"][1]["guess"]
 
 
-@pytest.mark.slow
-def test_a_missing_file_is_one_line(tmp_path):
-    done = run("--data", str(tmp_path / "nothing.nc"))
-    assert done.returncode == 2
-    assert "nothing.nc" in done.stderr.splitlines()[-1]
+def test_a_missing_file_is_one_line(command, tmp_path):
+    told = command("intervals", "--data", tmp_path / "nothing.nc")
+    assert told.status == 2
+    assert "nothing.nc" in told.err.splitlines()[-1]

@@ -1,10 +1,6 @@
 """The benchmark of reading runs, and all its readers read the same numbers."""
 
-import importlib.util
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +8,10 @@ import torch
 
 from mpp.batch import Batch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "loader.py"
 
-
-@pytest.fixture(scope="module")
-def loader():
-    sys.path.insert(0, str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("loader", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(SCRIPT.parent))
+@pytest.fixture
+def loader(scripts):
+    return scripts("loader")
 
 
 def values(window):
@@ -45,11 +34,13 @@ def test_every_reader_gives_the_same_windows(loader, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_benchmark_runs():
-    words = [sys.executable, str(SCRIPT), "--quick", "--workers", "0", "--json", "-"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+def test_the_benchmark_runs(command):
+    done = command("loader", "--quick", "--workers", "0", "--json", "-")
+    assert done.status == 0
+    found = json.loads(done.out)
     assert found["ratio"] > 0
     assert {row["reader"] for row in found["rates"]} == {
         "mpp", "mpp, in memory", "WellDataset", "h5py", "xarray",
     }  # fmt: skip
+    assert [row["format"] for row in found["memory"]] == ["The Well", "PDEBench", "Zarr"]
+    assert all(row["bytes"] > 0 for row in found["memory"])

@@ -1,23 +1,15 @@
 """The benchmarks of the two models: what their numbers mean, and that they run."""
 
-import importlib
 import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    """Import a file of benchmarks/ as its neighbours do."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module
+def script(scripts):
+    return scripts
 
 
 def test_both_models_have_as_many_parameters(script):
@@ -79,20 +71,17 @@ def test_bfloat16_is_chosen_where_it_pays_or_is_asked_for(script, wanted, chosen
     ("words", "said"),
     [(["--rounds", "0"], "at least 1"), (["--device", "cuda"], "no GPU"), (["--steps", "0"], "1")],
 )
-def test_a_wrong_option_is_one_line(script, monkeypatch, capsys, words, said):
+def test_a_wrong_option_is_one_line(command, monkeypatch, words, said):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(sys, "argv", ["rollout.py", *words])
-    with pytest.raises(SystemExit) as left:
-        script("rollout").main()
-    assert left.value.code == 2
-    assert said in capsys.readouterr().err.splitlines()[-1]
+    told = command("rollout", *words)
+    assert told.status == 2
+    assert said in told.err.splitlines()[-1]
 
 
-def test_rollout_writes_one_object(script, monkeypatch, tmp_path):
+def test_rollout_writes_one_object(command, tmp_path):
     target = tmp_path / "rollout.json"
-    words = ["rollout.py", "--quick", "--rounds", "1", "--steps", "4", "2", "--json", str(target)]
-    monkeypatch.setattr(sys, "argv", words)
-    script("rollout").main()
+    words = ["--quick", "--rounds", "1", "--steps", "4", "2", "--json", target]
+    assert command("rollout", *words).status == 0
     found = json.loads(target.read_text())
     assert list(found["models"]) == ["published", "default, 2 steps", "default, 4 steps"]
     longest = found["models"]["default, 4 steps"]
@@ -104,14 +93,14 @@ def test_rollout_writes_one_object(script, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("extra", [["--json", "-"], []])
-def test_step_writes_one_object_or_a_table(extra):
-    words = [sys.executable, str(FOLDER / "step.py"), "--quick", "--rounds", "1", *extra]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    if not extra:
-        assert "training windows per second" in done.stdout
-        return
-    found = json.loads(done.stdout)
+def test_step_writes_one_object_or_a_table(command, script, monkeypatch):
+    done = command("step", "--quick", "--rounds", "1", "--json", "-")
+    assert done.status == 0
+    found = json.loads(done.out)
     memory = [found["models"][name]["training_mib"] for name in ("published", "default")]
     assert found["memory_ratio"] is None or found["memory_ratio"] == memory[1] / memory[0]
     assert found["ratio"] == found["models"]["default"]["ratio"] > 0
+    monkeypatch.setattr(script("step"), "measure", lambda arguments: found)
+    shown = command("step", "--quick", "--rounds", "1")
+    assert shown.status == 0
+    assert "training windows per second" in shown.out

@@ -2,9 +2,6 @@
 
 import importlib
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +11,10 @@ import xarray as xr
 from mpp.model.numbers import Transform
 from mpp.schema import example
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def study(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    # The folder has a file `numbers.py`, as Python has a module.
-    sys.modules.setdefault("numbers", importlib.import_module("numbers"))
-    return importlib.import_module("number_study")
+def study(scripts):
+    return scripts("number_study")
 
 
 @pytest.fixture
@@ -116,10 +108,9 @@ def test_the_ratio_is_of_geometric_means_over_systems(study):
 
 
 @pytest.mark.slow
-def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
-    words = [sys.executable, str(FOLDER / "numbers.py"), "--quick", "--seeds", "1"]
-    words += ["--keep", str(tmp_path), "--json", str(tmp_path / "found.json")]
-    subprocess.run(words, check=True, capture_output=True, text=True)
+def test_it_runs_and_goes_on_from_what_it_kept(command, tmp_path):
+    words = ["--quick", "--seeds", "1", "--workers", "1", "--keep", tmp_path]
+    assert command("numbers", *words, "--json", tmp_path / "found.json").status == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["ratio"] > 0
     assert {training["encoding"] for training in found["trainings"]} == {
@@ -130,7 +121,7 @@ def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
     assert all(0 <= row["coverage"] <= 1 for row in found["trainings"][0]["readings"])
     kept = tmp_path / "quick" / "bins_0.json"
     before = kept.stat().st_mtime_ns
-    words[-2:] = []
-    shown = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert "numbers read from 4 frames" in shown
+    again = command("numbers", *words)
+    assert again.status == 0
+    assert "numbers read from 4 frames" in again.out
     assert kept.stat().st_mtime_ns == before

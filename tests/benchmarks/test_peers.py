@@ -1,10 +1,7 @@
 """The comparison with peers: what they see, how time is counted, what is told, that it runs."""
 
-import importlib
 import importlib.util
 import json
-import subprocess
-import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +21,6 @@ from mpp.schema import parse_boundary
 from mpp.train.datamodule import MixtureData
 from mpp.train.loss import change_loss
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 FIELDS = ("velocity_x", "tracer")
 HISTORY = 3
 NO_FNO = importlib.util.find_spec("neuralop") is None
@@ -33,12 +29,9 @@ PEERS = ["unet", pytest.param("fno", marks=needs_fno)]
 
 
 @pytest.fixture
-def module(monkeypatch):
+def module(scripts):
     """Imports a module of the folder of benchmarks."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    # The folder has a file `numbers.py`, as Python has a module.
-    sys.modules.setdefault("numbers", importlib.import_module("numbers"))
-    return importlib.import_module
+    return scripts
 
 
 @pytest.fixture
@@ -473,13 +466,11 @@ def test_tables_give_spread_mark_the_best_and_show_what_diverged(module, trainin
 
 
 @pytest.mark.slow
-def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
+def test_it_runs_and_goes_on_from_what_it_kept(command, tmp_path):
     pytest.importorskip("dadaptation", reason="needs the extra peers (dadaptation)")
     arms = ["default", "unet", "avit", "avit8", *([] if NO_FNO else ["fno"])]
-    words = [sys.executable, str(FOLDER / "peers.py"), "--quick", "--workers", "1"]
-    words += ["--out", str(tmp_path), "--arms", *arms, "--seeds"]
-    target = ["--json", str(tmp_path / "found.json")]
-    subprocess.run([*words, "1", *target], check=True, capture_output=True, text=True)
+    words = ["--quick", "--workers", "1", "--out", tmp_path, "--arms", *arms, "--seeds"]
+    assert command("peers", *words, "1", "--json", tmp_path / "found.json").status == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["ratio"] > 0
     assert 0 <= found["share_best"] <= 1
@@ -492,12 +483,13 @@ def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
     assert (keep / "figure.png").stat().st_size > 10_000
     assert "What was trained" in (keep / "tables.md").read_text()
     kept = {path: path.stat().st_mtime_ns for path in (keep / "cells").iterdir()}
-    again = subprocess.run([*words, "2"], check=True, capture_output=True, text=True).stdout
-    assert "| default, finetuned |" in again
+    again = command("peers", *words, "2")
+    assert again.status == 0
+    assert "| default, finetuned |" in again.out
     assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
-    other = subprocess.run([*words, "1", "--budget", "3"], capture_output=True, text=True)
-    assert other.returncode == 2
-    assert "other settings" in other.stderr.splitlines()[-1]
+    other = command("peers", *words, "1", "--budget", "3")
+    assert other.status == 2
+    assert "other settings" in other.err.splitlines()[-1]
 
 
 def test_a_missing_package_is_said_before_anything_is_done(module, monkeypatch):

@@ -1,23 +1,16 @@
 """The benchmark of transfer: what its ratio is, and that it runs and goes on from what it kept."""
 
-import importlib
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mpp.study.compare import compare
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("transfer")
+def benchmark(scripts):
+    return scripts("transfer")
 
 
 def test_the_ratio_is_the_median_of_the_efficiency_gains(benchmark, study_result):
@@ -49,11 +42,10 @@ def test_negative_transfer_is_listed_and_what_diverged_is_json(benchmark, study_
 
 
 @pytest.mark.slow
-def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
+def test_it_runs_and_goes_on_from_what_it_kept(command, tmp_path):
     pytest.importorskip("exponax")
-    words = [sys.executable, str(FOLDER / "transfer.py"), "--quick", "--keep", str(tmp_path)]
-    done = [*words, "--json", str(tmp_path / "found.json")]
-    subprocess.run(done, check=True, capture_output=True, text=True)
+    words = ["--quick", "--keep", tmp_path]
+    assert command("transfer", *words, "--json", tmp_path / "found.json").status == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["ratio"] >= 0
     assert set(found["targets"]) == {"cahn_hilliard", "wave_equation"}
@@ -63,7 +55,8 @@ def test_it_runs_and_goes_on_from_what_it_kept(tmp_path):
     # Two targets, two arms, two sizes and two seeds.
     assert len(cells) == 16
     before = [cell.stat().st_mtime_ns for cell in cells]
-    shown = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    again = command("transfer", *words)
+    assert again.status == 0
     assert [cell.stat().st_mtime_ns for cell in cells] == before
-    assert "runs of a new system that pretraining saves" in shown
+    assert "runs of a new system that pretraining saves" in again.out
     assert (tmp_path / "quick" / "study" / "report.md").is_file()

@@ -1,6 +1,6 @@
 """A killed command, given again, ends as one that was never disturbed, bit for bit."""
 
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -16,7 +16,8 @@ from mpp.schema import example
 from mpp.weights import save
 
 DRIVER = """
-import os, signal, sys
+import json, os, signal, sys, traceback
+import mpp.cli.finetune, mpp.cli.transfer
 import mpp.study.closing
 import mpp.train.states
 from mpp.cli.main import main
@@ -25,33 +26,58 @@ from mpp.train.finetune import FinetuningModule
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-where, count = sys.argv[1], int(sys.argv[2])
-calls = [0]
-if where == "step":
-    start = FinetuningModule.on_train_batch_start
-    def step(self, *args):
-        calls[0] += 1
-        return die() if calls[0] == count else start(self, *args)
-    FinetuningModule.on_train_batch_start = step
-elif where == "checkpoint":
-    write = mpp.train.states._write
-    def save(*args):
-        calls[0] += 1
-        return die() if calls[0] == count else write(*args)
-    mpp.train.states._write = save
-else:
-    mpp.study.closing.score = die
-sys.exit(main(sys.argv[3:]))
+def strike_at(where, count):
+    calls = [0]
+    if where == "step":
+        start = FinetuningModule.on_train_batch_start
+        def step(self, *args):
+            calls[0] += 1
+            return die() if calls[0] == count else start(self, *args)
+        FinetuningModule.on_train_batch_start = step
+    elif where == "checkpoint":
+        write = mpp.train.states._write
+        def save(*args):
+            calls[0] += 1
+            return die() if calls[0] == count else write(*args)
+        mpp.train.states._write = save
+    else:
+        mpp.study.closing.score = die
+
+for line in sys.stdin:
+    where, count, words = json.loads(line)
+    sys.stdout.flush()
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        strike_at(where, count)
+        try:
+            os._exit(main(words))
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(99)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
-def killed(where: str, count: int, *words: object) -> bool:
-    """Whether a command that kills itself there was killed, and not ended otherwise."""
-    code = [sys.executable, "-c", DRIVER, where, count, *words]
-    done = subprocess.run(list(map(str, code)), capture_output=True, env={**os.environ})
-    return done.returncode == -signal.SIGKILL
+@pytest.fixture(scope="module")
+def killed():
+    """Whether a command that kills itself somewhere was killed, and not ended otherwise.
+
+    Each is a process of its own, forked from one that has read the package once.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", DRIVER], **pipes) as parent:
+
+        def run(where: str, count: int, *words: object) -> bool:
+            parent.stdin.write(json.dumps([where, count, list(map(str, words))]) + "\n")
+            parent.stdin.flush()
+            return int(parent.stdout.readline()) == -signal.SIGKILL
+
+        yield run
+        parent.stdin.close()
 
 
 @pytest.fixture
@@ -66,7 +92,7 @@ def words(tmp_path):
     return ["--checkpoint", tmp_path / "checkpoint", "--data", tmp_path / "runs.nc"]
 
 
-def test_finetuning_survives_being_killed(words, tmp_path, capsys):
+def test_finetuning_survives_being_killed(words, killed, tmp_path, capsys):
     def command(out):
         # Checkpoints after 20, 40 and 60 steps; the head alone up to the 18th.
         return ["finetune", *words, "--mode", "gradual", "--max-steps", 60, "--out", tmp_path / out]
@@ -87,7 +113,7 @@ def test_finetuning_survives_being_killed(words, tmp_path, capsys):
     assert steps[0] == steps[1]
 
 
-def test_a_study_survives_being_killed(words, tmp_path):
+def test_a_study_survives_being_killed(words, killed, tmp_path):
     def command(out):
         sizes = ["--sizes", 1, 2, "--seeds", 1, "--lead-steps", 1, 3, "--max-steps", 4]
         aside = ["--test-runs", 1, "--validation-runs", 1]

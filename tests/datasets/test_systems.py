@@ -41,7 +41,9 @@ SHORT: dict[str, dict[str, Any]] = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Runs of a system with parts of its specification replaced; the same run is made only once."""
     made: dict[str, xr.Dataset] = {}
-    with solver_pool(1) as pool:
+    with pytest.MonkeyPatch.context() as patch, solver_pool(1) as pool:
+        # What is the same bit for bit is so though it is compiled anew.
+        patch.delenv("JAX_COMPILATION_CACHE_DIR")
 
         def once(
             name: str, trajectories: int = 2, split: Split = "train", **changes: Any
