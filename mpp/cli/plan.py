@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the plan.
 
     Raises:
-        InputError: Data that is not told or that the model cannot take, or a share outside 0 to 1.
+        InputError: Data that is not told or that the model cannot take.
     """
     from dataclasses import asdict
 
@@ -77,8 +77,6 @@ def run(args: argparse.Namespace) -> None:
     from mpp.cli.progress import progress
     from mpp.plan.plan import growth, plan
 
-    if args.reached is not None and not 0 < args.reached <= 1:
-        raise InputError(f"--reached is {args.reached}; give a share above 0, 1 at most")
     training = _training(args)
     with progress("count", stays=False) as advance:
         found = plan(training, args.on, args.reached, advance)

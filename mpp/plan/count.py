@@ -1,7 +1,7 @@
 """Operations, memory traffic and living tensors of a training step, counted without computing it.
 
-The step runs on tensors that have a shape and no values (`torch._subclasses.FakeTensorMode`), so
-that any model can be counted on any machine. Multiply-adds are two operations each and come from
+The step runs on tensors that have a shape and no values (PyTorch's device ``meta``), so that any
+model can be counted on any machine. Multiply-adds are two operations each and come from
 PyTorch's own table (`torch.utils.flop_counter`); whatever is not in it moves memory only.
 """
 
@@ -159,7 +159,7 @@ def count(
         by_part: Whether to find out which part of the model calls what. Looking keeps alive what
             is computed anew for a gradient, so that the peak is then too high.
     """
-    with FakeTensorMode():
+    with _without_values(precision):
         model, loss = make()
         with (
             ModuleTracker() if by_part else nullcontext() as tracker,
@@ -199,6 +199,11 @@ def _sum(*parts: tuple[float, Work]) -> Work:
         for part, number in work.flops.items():
             flops[part] += factor * number
     return replace(parts[0][1], calls=dict(calls), flops=dict(flops))
+
+
+def _without_values(precision: str) -> AbstractContextManager[Any]:
+    """Where tensors have no values; the device for that knows nothing of half precision."""
+    return FakeTensorMode() if precision == "bf16-mixed" else torch.device("meta")
 
 
 def _autocast(precision: str) -> AbstractContextManager[Any]:

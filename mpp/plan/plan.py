@@ -175,14 +175,15 @@ def plan(
     """
     machine = here() if hardware == "here" else card(hardware)
     total, works = len(training.shapes) + 2, []
+    first = plain_work_of(training, training.shapes[0])
     for shape in training.shapes:
-        works.append(work_of(training, shape))
+        works.append(work_of(training, shape, None if works else first))
         advance(len(works), total)
     optimizer = optimizer_work(training)
     share, measured = reached, False
     if share is None:
         measured = hardware == "here"
-        share = reached_here(training, machine) if measured else REACHED
+        share = reached_here(training, machine, first) if measured else REACHED
     advance(len(works) + 1, total)
     batches = training.accumulate / len(works)
     seconds = batches * sum(map(machine.seconds, works)) + machine.seconds(optimizer)
@@ -208,9 +209,20 @@ def plan(
     )
 
 
-def work_of(training: Training, shape: Shape) -> Work:
-    """Forward and backward pass of a batch of a system, rollouts included as often as they come."""
-    plain, frames = _count(training, shape, _loss), training.frames(shape)
+def plain_work_of(training: Training, shape: Shape) -> Work:
+    """Forward and backward pass of a batch of a system that is not rolled out."""
+    return _count(training, shape, _loss)
+
+
+def work_of(training: Training, shape: Shape, plain: Work | None = None) -> Work:
+    """Forward and backward pass of a batch of a system, rollouts included as often as they come.
+
+    Args:
+        training: What is planned.
+        shape: Windows of the system.
+        plain: What `plain_work_of` gave for it, if it was asked.
+    """
+    plain, frames = plain or plain_work_of(training, shape), training.frames(shape)
     rolls = training.rolled and isinstance(training.empty, AxialTransformer)
     later = frames - 1 - frames // 2
     if not rolls or later < 1:
@@ -323,23 +335,28 @@ def _changed(training: Training, arguments: dict[str, Any]) -> Make:
     return make
 
 
-def reached_here(training: Training, machine: Machine) -> float:
+def reached_here(training: Training, machine: Machine, plain: Work) -> float:
     """Share of the machine's limits that real steps reach, of the planned model on a smaller grid.
 
     A model that is too large to be tried is measured on a smaller one.
+
+    Args:
+        training: What is planned.
+        machine: This machine.
+        plain: What `plain_work_of` gave for the first system.
     """
-    case = replace(training, shapes=training.shapes[:1], rolled=0.0)
+    case, work = replace(training, shapes=training.shapes[:1], rolled=0.0), plain
     for _ in range(4):
-        work = work_of(case, case.shapes[0])
         if machine.seconds(work) <= LONGEST_PROBE:
             break
         if case.batch_size > 1:
             case = replace(case, batch_size=1)
         else:
             case = replace(case, shapes=(case.shapes[0].resized(0.5),))
+        work = plain_work_of(case, case.shapes[0])
     else:
         case = replace(case, make=_changed(case, SMALL))
-        work = work_of(case, case.shapes[0])
+        work = plain_work_of(case, case.shapes[0])
     batch = case.shapes[0].batch(case.batch_size, case.frames(case.shapes[0]))
     model = case.model(case.names)
     times: list[float] = []

@@ -216,11 +216,6 @@ def _require_sense(
         steps=steps, time_step=time_step, batch_size=batch_size, members=members, perturb=perturb,
         limit=limit, seed=seed,
     )  # fmt: skip
-    if limit is not None and not limit > 1:
-        raise InputError(
-            f"a limit of {limit} times the size of a field was given; give a number above 1, or "
-            "none for any finite values"
-        )
     if members > 1 and not perturb:
         raise InputError(
             f"{members} members of one history would all be alike; perturb them, for instance by "

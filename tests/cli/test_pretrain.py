@@ -149,7 +149,7 @@ def test_a_key_that_means_nothing_is_refused_by_name(config, tmp_path, capsys, c
     ("change", "message"),
     [
         ({"max_steps": 0}, "max_steps is 0"),
-        ({"held_out": 2.0}, "held out"),
+        ({"held_out": 2.0}, "held_out is 2.0"),
         ({"weights": [1.0]}, "1 weights for 2 datasets"),
         ({"data": ["nowhere.nc"]}, "nowhere.nc"),
         (

@@ -75,7 +75,7 @@ def test_what_is_not_installed_is_told_in_one_line(monkeypatch, capsys, name):
         (["no.nc"], "no.nc: no such file"),
         (["a.nc"], "a.nc: neither a rollout, an evaluation nor runs"),
         (["r.nc", "r.nc"], "a file is named twice"),
-        (["r.nc", "--port", "70000"], "--port 70000: expected a number from 1 to 65535"),
+        (["r.nc", "--port", "70000"], "port is 70000; give a port from 0 to 65535"),
         (["metrics.csv"], "metrics.csv: neither a rollout, an evaluation nor runs"),
     ],
 )

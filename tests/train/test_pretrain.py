@@ -307,7 +307,7 @@ def test_an_interruption_is_passed_on(train, monkeypatch):
         ({"seed": -1}, "seed is -1"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"weights": [1.0]}, "1 weights for 2 datasets"),
-        ({"held_out": 1.0}, "held out"),
+        ({"held_out": 1.0}, "held_out is 1.0"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(train, options, message):
