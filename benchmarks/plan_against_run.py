@@ -2,8 +2,9 @@
 
 Each case is planned and pretrained for some steps on this machine, in turns, with 1-D, 2-D and 3-D
 grids, a small and a larger model. Time is that between a short and a longer training, so that
-starting and validating do not count; memory is what a fresh process grows by. The ratio is planned
-over measured, of the case where that is farthest from one.
+starting and validating do not count; memory is what a fresh process that
+has the data grows by. The ratio is planned over measured, of the case where that is farthest from
+one.
 
 python benchmarks/plan_against_run.py --json -
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import xarray as xr
 from reporting import circumstances, write_json
 from rich.console import Console
 from rich.table import Table
@@ -41,10 +43,11 @@ def status(key):
     return 1024 * int(next(
         line.split()[1] for line in open("/proc/self/status") if line.startswith(key)))
 case = here.Case(**json.loads(sys.argv[1]))
-case.train(Path(sys.argv[2]) / "warm", steps=1, grid=[min(16, n) for n in case.grid])
+data = case.data()
+case.train(case.data(most=16), Path(sys.argv[2]) / "warm", steps=1)
 Path("/proc/self/clear_refs").write_text("5")
 before = status("VmRSS")
-case.train(Path(sys.argv[2]) / "whole", steps=4)
+case.train(data, Path(sys.argv[2]) / "whole", steps=4)
 print(status("VmHWM") - before)
 """
 
@@ -62,9 +65,13 @@ class Case:
         """The model with rows for these names."""
         return AxialTransformer(names, ranks=(len(self.grid),), **self.model)
 
-    def train(self, out: Path, steps: int, grid: Sequence[int] | None = None) -> float:
+    def data(self, most: int | None = None) -> xr.Dataset:
+        """Runs on its grid, or on one of at most so many points along an axis."""
+        grid = tuple(min(most or points, points) for points in self.grid)
+        return schema.example(grid, RUNS, FRAMES).astype("float32", keep_attrs=True)
+
+    def train(self, ds: xr.Dataset, out: Path, steps: int) -> float:
         """Seconds of a pretraining of so many steps."""
-        ds = schema.example(tuple(grid or self.grid), RUNS, FRAMES)
         start = time.perf_counter()
         mpp.pretrain(
             [ds], out, self.make, self.batch_size, held_out=1 / 3, max_steps=steps,
@@ -74,7 +81,7 @@ class Case:
 
     def plan(self, steps: int) -> dict[str, Any]:
         """What `mpp plan` says of it."""
-        shape = Shape.of(schema.example(tuple(self.grid), RUNS, FRAMES))
+        shape = Shape.of(self.data())
         return plan(Training(self.make, (shape,), self.batch_size, steps)).to_dict()
 
 
@@ -117,11 +124,11 @@ def main() -> None:
 def measure(case: Case, steps: int) -> dict[str, Any]:
     """Plan and run a case."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        case.train(out / "warm", 2)
+        out, ds = Path(folder), case.data()
+        case.train(ds, out / "warm", 2)
         before = case.plan(steps)
-        short = case.train(out / "short", 4)
-        long = case.train(out / "long", 4 + steps)
+        short = case.train(ds, out / "short", 4)
+        long = case.train(ds, out / "long", 4 + steps)
         gc.collect()
         after = case.plan(steps)
         words = [sys.executable, "-c", GROWN, json.dumps(vars(case)), folder]
