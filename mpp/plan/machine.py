@@ -54,8 +54,8 @@ def _card(name: str, flops: float, half: float, bandwidth: float, gigabytes: int
 
 
 HOLES = 0.3
-"""What the C library leaves free between the tensors of a step: 0.25 to 0.34 of them by
-benchmarks/plan_against_run.py. Given back at once, as GPUs do it, a step takes twice as long."""
+"""What the C library leaves free between the tensors of a step: a quarter to a third of them, as
+experiments/README.md says. Given back at once, as GPUs do it, a step takes twice as long."""
 LAUNCH = 5e-6
 """Seconds to start a kernel on a GPU from Python, at best."""
 CARDS = {
