@@ -26,8 +26,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_lost_worker(error: BaseException) -> bool:
-    """Whether an error says that a process that reads windows has died."""
-    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
+    """Whether an error says that a process that reads windows has died.
+
+    Whichever comes first: torch's own word, or a tensor that is handed over by a socket whose other
+    end is gone.
+    """
+    if isinstance(error, RuntimeError):
+        return str(error).startswith(("DataLoader worker (pid", "received 0 items of ancdata"))
+    return isinstance(error, ConnectionError | EOFError)
 
 
 def too_large(model: nn.Module, batch: Batch | None, device: torch.device) -> str:

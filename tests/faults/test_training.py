@@ -253,6 +253,25 @@ def test_an_error_in_a_worker_leaves_the_state(tmp_path, monkeypatch, capsys):
     same(result(out), result(expected_out))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
+        RuntimeError("received 0 items of ancdata"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        ConnectionRefusedError(111, "Connection refused"),
+        EOFError(),
+    ],
+)
+def test_a_dead_worker_is_told_by_whatever_says_so_first(tmp_path, monkeypatch, capsys, error):
+    def lost(self, batch, batch_idx):
+        raise error
+
+    monkeypatch.setattr(TrainingModule, "training_step", lost)
+    assert main(to(tmp_path / "run", pretraining(tmp_path))) == 1
+    assert "a process that reads windows died" in one_line(capsys.readouterr().err)
+
+
 def multiprocessing_children() -> list[int]:
     import multiprocessing
 
