@@ -13,13 +13,14 @@ DEEP = """const found = []; const look = root => {
     found.push(...root.querySelectorAll(arguments[0]));
     root.querySelectorAll("*").forEach(e => e.shadowRoot && look(e.shadowRoot)); };
     look(document); return found;"""
-IMAGE = """let model;
-    try { model = Bokeh.documents[0].get_model_by_name(arguments[0]); }
-    catch (error) { return null; }  // while one page takes the place of another
-    if (!model) return null;
+# A page that was left stays in Bokeh's document for half a minute: the newest of a name is shown.
+NEWEST = """const model = [...Bokeh.documents[0].all_models].filter(
+    each => each.name === arguments[0]).pop();
+    if (!model) return null;"""
+IMAGE = f"""{NEWEST}
     const source = model.renderers.find(r => r.glyph.type === "Image").data_source;
     return Array.from(source.data.image[0]);"""
-LINE = """const model = Bokeh.documents[0].get_model_by_name(arguments[0]);
+LINE = f"""{NEWEST}
     return Array.from(model.renderers[arguments[1]].data_source.data.y);"""
 
 
