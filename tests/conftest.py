@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -222,3 +223,24 @@ def make_view(words: Sequence[object], folder: Path, end: int = signal.SIGTERM, 
 @pytest.fixture(scope="session")
 def viewing():
     return make_view
+
+
+@pytest.fixture(scope="session")
+def struck(tmp_path_factory):
+    """Runs commands, each a process of its own, that get a signal the n-th time they come there.
+
+    They are forked from one process that has read the package once, which takes seconds.
+    """
+    said = tmp_path_factory.mktemp("said") / "stderr"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    program = [sys.executable, str(Path(__file__).with_name("striking.py"))]
+    with subprocess.Popen(program, **pipes) as parent:
+
+        def run(what: str, where: str, count: int, words: list[str]) -> tuple[int, str]:
+            said.unlink(missing_ok=True)
+            parent.stdin.write(json.dumps([[what, where, count], words, str(said)]) + "\n")
+            parent.stdin.flush()
+            return int(parent.stdout.readline()), said.read_text()
+
+        yield run
+        parent.stdin.close()

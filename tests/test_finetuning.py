@@ -156,8 +156,9 @@ def score(model: AxialTransformer, ds: xr.Dataset) -> float:
     return torch.cat(errors).mean().item()
 
 
-def test_the_best_weights_are_kept_not_the_last(model, tmp_path, monkeypatch):
-    # The rate explodes after the second step, so that the last weights are the worst.
+@pytest.fixture
+def exploding(monkeypatch):
+    """The rate explodes after the second step, so that the last weights are the worst."""
     step = FinetuningModule.optimizer_step
 
     def exploding(self, epoch, batch_idx, optimizer, *args, **options):
@@ -168,6 +169,10 @@ def test_the_best_weights_are_kept_not_the_last(model, tmp_path, monkeypatch):
                     value.mul_(3)
 
     monkeypatch.setattr(FinetuningModule, "optimizer_step", exploding)
+
+
+@pytest.mark.usefixtures("exploding")
+def test_the_best_weights_are_kept_not_the_last(model, tmp_path):
     ds = runs()
     tuned = finetune(model, ds, tmp_path, validation=ds, **{**OPTIONS, "max_steps": 6})
     seen = validations(tmp_path)
@@ -267,23 +272,16 @@ def test_another_kind_of_model_is_refused():
         finetune(Persistence(), runs())
 
 
+@pytest.mark.usefixtures("exploding")
 def test_a_moved_run_goes_on_with_its_best_score(model, tmp_path, monkeypatch):
-    # The weights are worse after the second step: the best are from before the break.
-    step, start = FinetuningModule.optimizer_step, FinetuningModule.on_train_batch_start
-
-    def worse(self, epoch, batch_idx, optimizer, *args, **options):
-        step(self, epoch, batch_idx, optimizer, *args, **options)
-        if self.trainer.global_step >= 3:
-            with torch.no_grad():
-                for value in self.parameters():
-                    value.mul_(3)
+    # The best weights are from before the break.
+    start = FinetuningModule.on_train_batch_start
 
     def stop(self, *args):
         if self.steps == 4:
             raise KeyboardInterrupt
         start(self, *args)
 
-    monkeypatch.setattr(FinetuningModule, "optimizer_step", worse)
     ds, options = runs(), {**OPTIONS, "max_steps": 6}
     whole = finetune(model, ds, tmp_path / "whole", **options)
     with monkeypatch.context() as broken:

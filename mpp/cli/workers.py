@@ -43,7 +43,7 @@ def pool_of(args: argparse.Namespace) -> Iterator[Executor | None]:
     Raises:
         InputError: Fewer than one, or as `mpp.data.cluster.cluster_pool` does.
     """
-    from mpp.data.generate import solver_pool
+    from mpp.data.generate import borrow
     from mpp.errors import require_at_least
 
     workers = 1 if args.workers is None else args.workers
@@ -52,8 +52,5 @@ def pool_of(args: argparse.Namespace) -> Iterator[Executor | None]:
         with cluster(args.scheduler) as pool:
             yield pool
         return
-    own = solver_pool(workers)
-    try:
-        yield own
-    finally:
-        own.shutdown(cancel_futures=True)
+    with borrow(None, workers) as pool:
+        yield pool

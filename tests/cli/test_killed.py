@@ -1,9 +1,6 @@
 """A killed command, given again, ends as one that was never disturbed, bit for bit."""
 
-import json
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,69 +12,17 @@ from mpp.model.axial import AxialTransformer
 from mpp.schema import example
 from mpp.weights import save
 
-DRIVER = """
-import json, os, signal, sys, traceback
-import mpp.cli.finetune, mpp.cli.transfer
-import mpp.study.closing
-import mpp.train.states
-from mpp.cli.main import main
-from mpp.train.finetune import FinetuningModule
-
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def strike_at(where, count):
-    calls = [0]
-    if where == "step":
-        start = FinetuningModule.on_train_batch_start
-        def step(self, *args):
-            calls[0] += 1
-            return die() if calls[0] == count else start(self, *args)
-        FinetuningModule.on_train_batch_start = step
-    elif where == "checkpoint":
-        write = mpp.train.states._write
-        def save(*args):
-            calls[0] += 1
-            return die() if calls[0] == count else write(*args)
-        mpp.train.states._write = save
-    else:
-        mpp.study.closing.score = die
-
-for line in sys.stdin:
-    where, count, words = json.loads(line)
-    sys.stdout.flush()
-    child = os.fork()
-    if not child:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        strike_at(where, count)
-        try:
-            os._exit(main(words))
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(99)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
-@pytest.fixture(scope="module")
-def killed():
-    """Whether a command that kills itself somewhere was killed, and not ended otherwise.
+@pytest.fixture
+def killed(struck):
+    """Whether a command that kills itself somewhere was killed, and not ended otherwise."""
 
-    Each is a process of its own, forked from one that has read the package once.
-    """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", DRIVER], **pipes) as parent:
+    def run(where: str, count: int, *words: object) -> bool:
+        return struck("SIGKILL", where, count, list(map(str, words)))[0] == -signal.SIGKILL
 
-        def run(where: str, count: int, *words: object) -> bool:
-            parent.stdin.write(json.dumps([where, count, list(map(str, words))]) + "\n")
-            parent.stdin.flush()
-            return int(parent.stdout.readline()) == -signal.SIGKILL
-
-        yield run
-        parent.stdin.close()
+    return run
 
 
 @pytest.fixture
@@ -98,7 +43,7 @@ def test_finetuning_survives_being_killed(words, killed, tmp_path, capsys):
         return ["finetune", *words, "--mode", "gradual", "--max-steps", 60, "--out", tmp_path / out]
 
     assert main(list(map(str, command("whole")))) == 0
-    for where, count in (("step", 31), ("checkpoint", 2), ("scoring", 0)):
+    for where, count in (("step", 31), ("checkpoint", 2), ("scoring", 1)):
         assert killed(where, count, *command("killed")), where
         assert not (tmp_path / "killed" / "finetune.png").exists()
     capsys.readouterr()

@@ -1,7 +1,6 @@
 """Whatever ends a training, the same command goes on, to the result of one that nothing ended."""
 
 import csv
-import json
 import os
 import re
 import resource
@@ -28,67 +27,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 TINY = {"history": 3, "width": 16, "heads": 2, "depth": 1, "hidden": 8, "fine": 2, "coarse": 2}
 STEPS, ACCUMULATED = 6, 2
 """Steps of a run, of two batches each; it is validated and its state saved after 3 and 6."""
-
-DRIVER = """
-import json, os, signal, sys, traceback
-import mpp.cli.pretrain, mpp.weights, mpp.train.pretrain
-from mpp.cli.main import main
-from mpp.train import states
-from mpp.train.modules import TrainingModule
-
-PLACES = {
-    "batch": (TrainingModule, "training_step"),
-    "validation": (TrainingModule, "validation_step"),
-    "writing": (states.os, "fsync"),
-    "renaming": (states.Path, "replace"),
-}
-
-def strike_at(what, where, count):
-    owner, name = PLACES[where]
-    usual, calls = getattr(owner, name), [0]
-    def struck(*args, **options):
-        calls[0] += 1
-        if calls[0] == count:
-            os.kill(os.getpid(), getattr(signal, what))
-        return usual(*args, **options)
-    setattr(owner, name, struck)
-
-for line in sys.stdin:
-    strike, words, said = json.loads(line)
-    sys.stdout.flush()
-    child = os.fork()
-    if not child:
-        for stream in (1, 2):
-            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-        strike_at(*strike)
-        try:
-            os._exit(main(words))
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(99)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def struck(tmp_path_factory):
-    """Runs commands, each a process of its own, that get a signal the n-th time they come there.
-
-    They are forked from one process that has read the package once, which takes seconds.
-    """
-    said = tmp_path_factory.mktemp("said") / "stderr"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", DRIVER], **pipes) as parent:
-
-        def run(what: str, where: str, count: int, words: list[str]) -> tuple[int, str]:
-            said.unlink(missing_ok=True)
-            parent.stdin.write(json.dumps([[what, where, count], words, str(said)]) + "\n")
-            parent.stdin.flush()
-            return int(parent.stdout.readline()), said.read_text()
-
-        yield run
-        parent.stdin.close()
 
 
 def noisy(name: str, field: str, samples: int = 4) -> xr.Dataset:
