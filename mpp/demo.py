@@ -16,6 +16,7 @@ from mpp.data.generate import default_workers, generate, solver_pool
 from mpp.data.open import open_dataset
 from mpp.data.suite import Bar
 from mpp.data.system import Split
+from mpp.devices import placed
 from mpp.errors import InputError
 from mpp.evaluation import evaluate
 from mpp.files import written_beside
@@ -95,14 +96,15 @@ def demo(out: Path, datasets: Path, checkpoint: str, plan: Plan, bar: Bar) -> xr
             task=f"train {name}",
         )
         save(models[name], out / name)
-    with bar("score", 100) as advance:
+    with bar("score", 100) as advance, placed(*models.values()):
         percent = lambda done, total: advance(100 * done // total)  # noqa: E731
         scores = evaluate(models, test, plan.lead, progress=percent)
     with written_beside(out / "scores.nc") as unfinished:
         scores.to_netcdf(unfinished)
     history = test.isel(time=slice(0, start.history))
     for name, model in models.items():
-        predicted = with_truth(rollout(model, history, plan.lead), test)
+        with placed(model):
+            predicted = with_truth(rollout(model, history, plan.lead), test)
         with written_beside(out / f"rollout_{name}.nc") as unfinished:
             predicted.to_netcdf(unfinished)
     with bar("draw", 4) as advance:

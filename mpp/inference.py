@@ -11,6 +11,7 @@ from torch import Tensor
 from mpp import schema
 from mpp.batch import Batch
 from mpp.data.finite import require_finite
+from mpp.devices import device_of
 from mpp.errors import InputError
 from mpp.fields import Field
 from mpp.model.axial import AxialTransformer
@@ -90,7 +91,8 @@ def _read(model: AxialTransformer, batch: Batch) -> Float[Tensor, "sample name t
     """What the last frame says, a few runs at a time."""
     runs = [batch.sample(number) for number in range(batch.samples)]
     parts = [Batch.collate(runs[first : first + RUNS]) for first in range(0, len(runs), RUNS)]
-    return torch.cat([model.advance(part, None)[1].reading[:, -1] for part in parts])
+    here = device_of(model)
+    return torch.cat([model.advance(part.to(here), None)[1].reading[:, -1] for part in parts])
 
 
 def _reach(model: AxialTransformer, system: str, name: str, frames: int) -> tuple[float, str]:

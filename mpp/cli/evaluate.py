@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import add_output, claim, tell
-from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser, add_device
 from mpp.cli.source import add_mapping, opened
 from mpp.errors import InputError
 from mpp.urls import shown
@@ -94,6 +94,7 @@ def parser() -> CommandParser:
         choices=("pdebench", "well"),
         help="scores as PDEBench or The Well define them, to compare with published numbers",
     )
+    add_device(options)
     add_output(options, "file for the scores, .nc; a .csv of the same name goes beside it")
     add_mapping(options.add_argument_group("what is in the files"))
     return options
@@ -110,11 +111,13 @@ def run(args: argparse.Namespace) -> None:
     quantities = _quantities(args.quantity)
     from mpp.cli.outputs import Console
     from mpp.cli.progress import progress
+    from mpp.devices import device_named
     from mpp.evaluation import LINE, MEAN, evaluate
     from mpp.metrics import with_intervals
     from mpp.weights import load
 
-    models = {name: load(path) for name, path in _names(args.checkpoint).items()}
+    device = device_named(args.device)
+    models = {name: load(path).to(device) for name, path in _names(args.checkpoint).items()}
     sets = [opened(path, args) for path in args.data]
     training = [opened(path, args) for path in args.climatology] if args.climatology else None
     with progress("measure, then forecast", stays=False) as advance:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpp.cli.outputs import add_output, claim, tell
-from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser, add_device
 from mpp.cli.source import add_mapping, opened
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def parser() -> CommandParser:
     made.add_argument(
         "--history", type=int, help="frames of each run to use (default: the model's)"
     )
+    add_device(made)
     add_output(made, "file to write, .nc")
     add_mapping(made.add_argument_group("what is in the files"))
     return made
@@ -39,13 +40,14 @@ def run(arguments: argparse.Namespace) -> None:
     from mpp import infer, load
     from mpp.cli.outputs import Console
     from mpp.data.convert import write
+    from mpp.devices import device_named
     from mpp.errors import InputError
     from mpp.viz.estimates import estimates
     from mpp.viz.style import save
 
     out: Path = claim(arguments.out, arguments.overwrite, (".nc",))
     picture = claim(out.with_suffix(".png"), arguments.overwrite, (".png",))
-    model = load(arguments.checkpoint)
+    model = load(arguments.checkpoint).to(device_named(arguments.device))
     ds = opened(arguments.data, arguments)
     history = model.history if arguments.history is None else arguments.history
     if not 1 <= history <= ds.sizes["time"]:

@@ -12,6 +12,15 @@ CHECKPOINT = "a folder, mpp-mini, or hf://owner/name"
 """What every command takes as a checkpoint."""
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where models compute (`mpp.devices.device_named`)."""
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="where models compute: cpu, cuda, cuda:1, mps (default: the accelerator, if any)",
+    )
+
+
 class CommandParser(argparse.ArgumentParser):
     """An `argparse.ArgumentParser` with a summary, an example, and errors of one line.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mpp.cli.outputs import ENDINGS, add_output, claim, tell
-from mpp.cli.parsing import CHECKPOINT, CommandParser
+from mpp.cli.parsing import CHECKPOINT, CommandParser, add_device
 from mpp.cli.source import add_mapping, opened
 
 SUMMARY = """\
@@ -67,6 +67,7 @@ def parser() -> CommandParser:
         help="RMS of the smooth perturbation, relative to that of the change from frame to frame",
     )
     made.add_argument("--seed", type=int, default=0, help="seed of the perturbations (default 0)")
+    add_device(made)
     add_output(made, "file to write, .nc or .zarr")
     add_mapping(made.add_argument_group("what is in the files"))
     return made
@@ -76,12 +77,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from mpp import load, rollout
     from mpp.cli.progress import progress
+    from mpp.devices import device_named
     from mpp.errors import InputError
     from mpp.rollouts import RolloutStopped
     from mpp.rollouts.provenance import stopped_line
 
     out: Path = claim(arguments.out, arguments.overwrite, ENDINGS)
-    models = [load(checkpoint) for checkpoint in arguments.checkpoint]
+    device = device_named(arguments.device)
+    models = [load(checkpoint).to(device) for checkpoint in arguments.checkpoint]
     ds = opened(arguments.data, arguments)
     history = arguments.history
     if history is None:

@@ -11,6 +11,7 @@ import xarray as xr
 from mpp import schema
 from mpp.data.convert import require_free
 from mpp.data.plain import open_plain
+from mpp.devices import device_of
 from mpp.errors import InputError
 from mpp.files import make_folder, written_beside
 from mpp.model.surrogate import Surrogate
@@ -18,7 +19,7 @@ from mpp.ranges import require
 from mpp.rollouts import provenance
 from mpp.rollouts.blocks import Blocks
 from mpp.rollouts.layout import Layout
-from mpp.rollouts.stepping import Row, Stepping, device_of
+from mpp.rollouts.stepping import Row, Stepping
 from mpp.rollouts.stops import LIMIT
 from mpp.rollouts.stores import MemoryStore, Store, file_store, undisturbed
 from mpp.rollouts.truth import continuation

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor
 
 from mpp.batch import Batch
 from mpp.data.finite import require_finite
+from mpp.devices import device_of
 from mpp.model.surrogate import Surrogate
 from mpp.rollouts.ensembles import perturbed
 from mpp.rollouts.stops import Watch
@@ -131,11 +131,6 @@ class Stepping:
                 yield Frames(rows, step, values, number)
                 if len(ended) == len(rows):
                     break
-
-
-def device_of(model: Surrogate) -> torch.device:
-    """Where the model computes."""
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def forecast(model: Surrogate, start: Batch, steps: int) -> Iterator[Tensor]:

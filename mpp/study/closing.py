@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from mpp import schema
+from mpp.devices import placed
 from mpp.evaluation import BASELINE, LINE, evaluate
 from mpp.files import written_beside
 from mpp.metrics.summary import Cell
@@ -87,9 +88,9 @@ def score(
     steps = max(1, min(max(LEAD_STEPS), frames - tuned.history))
     starts = max(1, min(frames - tuned.history - steps + 1, WINDOWS // runs))
     models = {TUNED: tuned, UNTUNED: untuned, LINE: LinearExtrapolation()}
-    return evaluate(
-        models, held_out, steps, tuned.history, starts, progress=progress
-    ).assign_attrs(usable_below=USABLE)  # fmt: skip
+    with placed(tuned, untuned):
+        scores = evaluate(models, held_out, steps, tuned.history, starts, progress=progress)
+    return scores.assign_attrs(usable_below=USABLE)
 
 
 def reaches(scores: xr.Dataset) -> list[Reach]:

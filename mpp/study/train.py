@@ -22,6 +22,7 @@ import xarray as xr
 
 from mpp import __version__
 from mpp.data.generate import default_workers
+from mpp.devices import placed
 from mpp.errors import InputError, Stopped
 from mpp.evaluation import BASELINE, evaluate
 from mpp.files import written_beside
@@ -180,7 +181,8 @@ def train_and_score(
         skipped = recipe["skipped_steps"]
     scored = trained or fresh(model, training, cell.seed)
     steps = max(study.lead_steps)
-    scores = evaluate({cell.arm: scored}, target.test, steps, model.history, study.starts)
+    with placed(scored):
+        scores = evaluate({cell.arm: scored}, target.test, steps, model.history, study.starts)
     if trained is None:
         scores = scores.where(scores["model"] == BASELINE)
     scores = scores.assign_attrs(

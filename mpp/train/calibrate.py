@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from mpp.batch import Batch
 from mpp.data.mixture import window_loader
 from mpp.data.windows import Windows
+from mpp.devices import device_of, placed
 from mpp.model.axial import AxialTransformer
 from mpp.model.numbers import COVERAGE, NORMAL_REACH
 from mpp.train.datamodule import MixtureData
@@ -48,7 +49,8 @@ def calibrate(model: AxialTransformer, data: MixtureData) -> Calibration:
     for held_out in data.validation:
         frames = min(model.history, held_out.ds.sizes["time"])
         windows = Windows(held_out.ds, frames, stride=frames, source=held_out.source)
-        errors = _errors(model, window_loader(windows, data.batch_size))
+        with placed(model):
+            errors = _errors(model, window_loader(windows, data.batch_size))
         errors = rearrange(
             errors, "(run window) ... -> run window ...", run=held_out.ds.sizes["sample"]
         )
@@ -64,7 +66,8 @@ def _errors(
 ) -> Float[Tensor, "window frame name"]:
     """Errors in standard deviations read, NaN where a run has no such number or frame."""
     errors = []
-    for batch in loader:
+    for window in loader:
+        batch = window.to(device_of(model))
         told = replace(batch, parameters={}, timed=False)
         reading = model.advance(told, None)[1].reading
         truth = model.numbers.standard(batch, batch.step)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from mpp.batch import Batch
+from mpp.devices import placed
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
 from mpp.model.lora import tables
@@ -85,15 +86,17 @@ def choose_donors(
         if model.card.get("fields", {}).get(name, {}).get("role") is None
     ]
     new = [name for name in trial.names if name not in model.names and name not in donors]
-    for name in new:
-        settled = [n for n in trial.names if n in model.names or n in donors]
-        losses = {
-            donor: _trial_loss(
-                model, _select(trial, [*settled, name]), scales, {**donors, name: donor}
-            )
-            for donor in old
-        }
-        donors[name] = min(losses, key=lambda donor: losses[donor])
+    with placed(model) as there:
+        trial = trial.to(there)
+        for name in new:
+            settled = [n for n in trial.names if n in model.names or n in donors]
+            losses = {
+                donor: _trial_loss(
+                    model, _select(trial, [*settled, name]), scales, {**donors, name: donor}
+                )
+                for donor in old
+            }
+            donors[name] = min(losses, key=lambda donor: losses[donor])
     return donors
 
 
