@@ -1,6 +1,6 @@
 """Where models compute when no training places them: on an accelerator where there is one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -44,9 +44,13 @@ def placed(*models: nn.Module) -> Iterator[torch.device]:
     there = accelerator()
     before = [device_of(model) for model in models]
     try:
-        for model in models:
-            model.to(there)
+        _move(models, [there] * len(models))
         yield there
     finally:
-        for model, device in zip(models, before, strict=True):
+        _move(models, before)
+
+
+def _move(models: Sequence[nn.Module], devices: Sequence[torch.device]) -> None:
+    with torch.inference_mode(False):  # weights that move within it could not be trained again
+        for model, device in zip(models, devices, strict=True):
             model.to(device)
