@@ -15,8 +15,8 @@ import xarray as xr
 import zarr
 
 from mpp.cli.main import main
+from mpp.data import clients
 from mpp.data import convert as convert_module
-from mpp.data import remote
 from mpp.data.convert import convert, write
 from mpp.data.mapping import Mapping
 from mpp.data.open import open_dataset, read
@@ -40,7 +40,7 @@ def server(tmp_path: Path, monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
         monkeypatch.setenv("AWS_REGION", "us-east-1")
         monkeypatch.setenv("GOOGLE_BASE_URL", made.url)
-        for name in remote.CREDENTIALS["s3"] + remote.CREDENTIALS["gs"]:
+        for name in clients.CREDENTIALS["s3"] + clients.CREDENTIALS["gs"]:
             monkeypatch.delenv(name, raising=False)
         yield made
 
@@ -189,14 +189,14 @@ def refusal(url: str, **options) -> str:
 
 def test_nobody_answers(free_port: int, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
-    monkeypatch.setattr(remote, "TRIES", 1)
+    monkeypatch.setattr(clients, "TRIES", 1)
     for url in (f"http://127.0.0.1:{free_port}/b/run.zarr", "s3://nobody/run.zarr"):
         assert "nobody answers within 10 seconds" in refusal(url)
 
 
 def test_a_server_that_stays_silent_is_left(server, store: Path, monkeypatch):
-    monkeypatch.setattr(remote, "READ_SECONDS", 0.3)
-    monkeypatch.setattr(remote, "TRIES", 1)
+    monkeypatch.setattr(clients, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(clients, "TRIES", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
@@ -238,7 +238,7 @@ def test_access_is_refused(server, store: Path, status: int):
 
 
 def test_a_fault_of_the_server_is_no_gap(server, store: Path, monkeypatch):
-    monkeypatch.setattr(remote, "TRIES", 1)
+    monkeypatch.setattr(clients, "TRIES", 1)
     for number, url in enumerate(addresses(server)):
         copy = store.with_name(f"{number}.zarr")
         write(open_dataset(store), copy)
@@ -267,7 +267,7 @@ def test_a_fault_of_the_server_is_no_gap(server, store: Path, monkeypatch):
     ],
 )
 def test_other_urls_are_refused_before_anybody_is_asked(url: str, monkeypatch):
-    monkeypatch.setattr(remote, "_store", lambda *args: pytest.fail("a store was opened"))
+    monkeypatch.setattr("mpp.data.remote.store_at", lambda *args: pytest.fail("a store was opened"))
     told = refusal(url)
     assert "secret" not in told
     assert any(f"{word}" in told for word in ("expected a URL", "names no host", "not a URL",
@@ -282,7 +282,7 @@ def test_what_is_not_installed_is_told(monkeypatch):
 
 
 def test_a_process_that_was_forked_does_not_hang(monkeypatch):
-    monkeypatch.setattr(remote, "_READERS", {1})
+    monkeypatch.setattr(clients, "_READERS", {1})
     assert "start processes by 'spawn'" in refusal("s3://forked/run.zarr")
 
 
