@@ -33,6 +33,12 @@ def device_named(name: str | None) -> torch.device:
     return torch.device(name)
 
 
+def finish(device: torch.device) -> None:
+    """Wait until a device has done all that was asked of it."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where a model computes."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -15,6 +15,7 @@ from mpp.data.convert import write
 from mpp.devices import device_named, device_of, placed
 from mpp.errors import InputError
 from mpp.model.axial import AxialTransformer
+from mpp.plan.machine import here
 from mpp.schema import example
 from mpp.train.calibrate import calibrate
 from mpp.train.datamodule import MixtureData
@@ -92,14 +93,14 @@ def test_rollouts_scores_and_numbers_are_the_same_on_a_gpu(model, ds):
 def test_a_model_trained_on_a_gpu_reads_numbers_there_as_on_the_cpu(ds, tmp_path):
     made = mpp.pretrain([ds], tmp_path, small, max_steps=3, held_out=0.4)
     assert device_of(made) == CPU  # where it is saved from
-    here = mpp.infer(made, ds.isel(time=slice(0, 4)))
-    there = mpp.infer(made.to("cuda"), ds.isel(time=slice(0, 4)))
-    for name in here:
-        np.testing.assert_allclose(there[name], here[name], rtol=TOLERANCE)
+    history = ds.isel(time=slice(0, 4))
+    found = {device: mpp.infer(made.to(device), history) for device in ("cpu", "cuda")}
+    for name in found["cpu"]:
+        np.testing.assert_allclose(found["cuda"][name], found["cpu"][name], rtol=TOLERANCE)
     data = MixtureData([ds], [ds], 5)
-    there, here = (calibrate(made.to(device), data)["example"] for device in ("cuda", "cpu"))
-    for name, found in here.items():
-        np.testing.assert_allclose(there[name]["reach"], found["reach"], rtol=0.01, atol=1e-4)
+    reach = {device: calibrate(made.to(device), data)["example"] for device in ("cpu", "cuda")}
+    for name, one in reach["cpu"].items():
+        np.testing.assert_allclose(reach["cuda"][name]["reach"], one["reach"], rtol=0.01, atol=1e-4)
 
 
 @GPU
@@ -109,6 +110,15 @@ def test_every_way_to_finetune_computes_on_a_gpu(mode, ds, model, tmp_path):
     tuned = mpp.finetune(model, renamed, tmp_path, renamed, max_steps=4, mode=mode, patience=1.0)
     assert all(parameter.detach().isfinite().all() for parameter in tuned.parameters())
     assert device_of(tuned) == CPU
+
+
+@GPU
+def test_a_plan_measures_the_gpu_that_a_training_would_take():
+    found = here()
+    assert found.name == torch.cuda.get_device_name()
+    assert found.memory > 2**30
+    assert found.spare == 0
+    assert found.half > found.flops > 1e12
 
 
 @GPU

@@ -1,4 +1,4 @@
-"""How fast hardware computes and moves data: data sheets, and this machine by a second's trial."""
+"""How fast hardware computes and moves data: data sheets, and what is here by a second's trial."""
 
 import math
 import time
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mpp.devices import accelerator, finish
 from mpp.errors import InputError
 from mpp.plan.count import Work
 
@@ -84,32 +85,45 @@ def card(name: str) -> Machine:
 
 
 def here() -> Machine:
-    """This machine's processor, with the threads that PyTorch uses, from a second of trials."""
-    rows, width = torch.randn(2048, 192), torch.randn(192, 768)
+    """Where a training would compute here, from a second of trials.
+
+    That is the accelerator, or the processor with the threads that PyTorch uses.
+    """
+    device = accelerator()
+    on_processor = device.type == "cpu"
+    points = 2048 if on_processor else 2**16
+    rows, width = torch.randn(points, 192, device=device), torch.randn(192, 768, device=device)
     operations = 2 * rows.numel() * width.shape[1]
-    low, small = (rows.bfloat16(), width.bfloat16()), torch.zeros(4)
+    low, small = (rows.bfloat16(), width.bfloat16()), torch.zeros(4, device=device)
     bandwidth = []
     for size in MEGABYTES:
-        values = torch.randn(size * 2**18)
+        values = torch.randn(size * 2**18, device=device)
         moved = 3.0 * values.nbytes
-        bandwidth.append((moved, moved / _fastest(lambda values=values: values + values)))
+        bandwidth.append((moved, moved / _fastest(lambda values=values: values + values, device)))
+    name, memory = f"this machine ({torch.get_num_threads()} threads)", float("nan")
+    if device.type == "cuda":
+        name, memory = torch.cuda.get_device_name(device), float(torch.cuda.mem_get_info(device)[1])
+    elif not on_processor:
+        name = f"this machine's {device.type}"
     return Machine(
-        name=f"this machine ({torch.get_num_threads()} threads)",
-        flops=operations / _fastest(lambda: rows @ width),
-        half=operations / _fastest(lambda: low[0] @ low[1]),
+        name=name,
+        flops=operations / _fastest(lambda: rows @ width, device),
+        half=operations / _fastest(lambda: low[0] @ low[1], device),
         bandwidth=tuple(bandwidth),
-        overhead=_fastest(lambda: [small + small for _ in range(100)]) / 100,
-        memory=float("nan"),
-        spare=HOLES,
+        overhead=_fastest(lambda: [small + small for _ in range(100)], device) / 100,
+        memory=memory,
+        spare=HOLES if on_processor else 0.0,
     )
 
 
-def _fastest(work: Callable[[], object], seconds: float = 0.1) -> float:
+def _fastest(work: Callable[[], object], device: torch.device, seconds: float = 0.1) -> float:
     """Time of the fastest of many calls; others on the machine only ever make it slower."""
     work()
+    finish(device)
     best, began = math.inf, time.perf_counter()
     while time.perf_counter() < began + seconds:
         start = time.perf_counter()
         work()
+        finish(device)
         best = min(best, time.perf_counter() - start)
     return best

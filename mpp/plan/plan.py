@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mpp.batch import Batch
+from mpp.devices import accelerator, finish
 from mpp.errors import require_at_least
 from mpp.model.axial import AxialTransformer
 from mpp.model.surrogate import Surrogate
@@ -357,15 +358,17 @@ def reached_here(training: Training, machine: Machine, plain: Work) -> float:
     else:
         case = replace(case, make=_changed(case, SMALL))
         work = plain_work_of(case, case.shapes[0])
-    batch = case.shapes[0].batch(case.batch_size, case.frames(case.shapes[0]))
-    model = case.model(case.names)
+    device = accelerator()
+    batch = case.shapes[0].batch(case.batch_size, case.frames(case.shapes[0])).to(device)
+    model = case.model(case.names).to(device)
     times: list[float] = []
     began = time.perf_counter()
     while len(times) < 4 or time.perf_counter() < began + PROBE_SECONDS:
         start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=case.precision == "bf16-mixed"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16-mixed"):
             loss = _loss(model, batch, batch.frames)
         loss.backward()
+        finish(device)
         times.append(time.perf_counter() - start)
         model.zero_grad()
     del model, batch
