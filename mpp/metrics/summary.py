@@ -69,6 +69,7 @@ class Table:
         runs: Number of runs that a mean is over.
         cells: The entries by ``(field, model, step)``.
         level: Share of the draws in the intervals; 0 where there are none.
+        best: Which values are best: the lowest, the highest, those nearest to one, the truth's.
     """
 
     score: str
@@ -81,6 +82,16 @@ class Table:
     runs: int
     cells: dict[tuple[str, str, int], Cell]
     level: float = 0.0
+    best: str = "lowest"
+
+    @property
+    def better(self) -> str:
+        """Which values are better, in words."""
+        return {
+            "highest": "higher is better",
+            "one": "1 is best",
+            "truth": "best is what the truth has",
+        }.get(self.best, "lower is better")
 
     def row(self, field: str, model: str) -> list[Cell]:
         """The cells of one field and model, in the order of ``steps``."""
@@ -115,7 +126,8 @@ def table(
     runs = values.shape[-1]
     mean = values.mean(-1)
     error = values.std(-1, ddof=1) / np.sqrt(runs) if runs > 1 else np.full_like(mean, np.nan)
-    best = _best(mean, str(scores[score].attrs.get("best", "lowest")))
+    which = str(scores[score].attrs.get("best", "lowest"))
+    best = _best(mean, which)
     bounds = None
     if f"{score}_interval" in scores:
         bounds = chosen[f"{score}_interval"].transpose(*order[:3], "bound").values
@@ -136,7 +148,7 @@ def table(
     units = str(scores["lead_time"].attrs.get("units", "1"))
     system = str(scores.attrs.get("system", "unknown"))
     level = 0.0 if bounds is None else float(scores.attrs.get("interval_level", 0.0))
-    return Table(score, system, fields, models, steps, lead_times, units, runs, cells, level)
+    return Table(score, system, fields, models, steps, lead_times, units, runs, cells, level, which)
 
 
 def _best(mean: np.ndarray, which: str) -> np.ndarray:

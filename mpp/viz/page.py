@@ -246,7 +246,7 @@ def _render_scores(table: Table) -> str:
     spread = " ± standard error" if table.runs > 1 else ""
     runs = f"{table.runs} run{'s' if table.runs > 1 else ''}"
     score = labels.score_label(table.score)
-    caption = f"{score} of {table.system}: mean over {runs}{spread}; lower is better"
+    caption = f"{score} of {table.system}: mean over {runs}{spread}; {table.better}"
     return _table(caption, head, groups)
 
 

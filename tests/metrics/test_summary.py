@@ -8,6 +8,7 @@ import xarray as xr
 from mpp.errors import InputError
 from mpp.metrics import Cell, table, with_intervals
 from mpp.metrics.summary import long_table, overview, usable_steps
+from mpp.viz.page import Section, render
 
 
 def scores(values: np.ndarray, run: list[int]) -> xr.Dataset:
@@ -103,6 +104,23 @@ def test_the_best_value_is_the_one_that_the_score_says():
     ds = scores(np.array([[[3.0]], [[0.2]]]), [0])
     ds["vrmse"].attrs["best"] = "one"
     assert table(ds).cells["density", "a", 1].best
+
+
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        ("lowest", "lower is better"),
+        ("highest", "higher is better"),
+        ("one", "1 is best"),
+        ("truth", "best is what the truth has"),
+    ],
+)
+def test_the_table_and_its_page_say_which_values_are_better(which, words):
+    found = scores(np.array([[[0.9]], [[0.2]]]), [0])
+    found["vrmse"].attrs["best"] = which
+    summary = table(found)
+    assert summary.better == words
+    assert f"{words}</caption>" in render("title", [Section("scores", [summary])])
 
 
 def test_intervals_are_shown_to_the_place_of_the_mean():
