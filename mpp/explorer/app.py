@@ -47,13 +47,14 @@ class Application:
         self.file = pn.widgets.Select(label="file", options=names, width=CONTROL)
         self.file.param.watch(self._opened, "value")
         self.side = pn.Column(margin=0)
-        self.body = pn.Column(margin=0)
+        self.body = pn.Column(margin=0, sizing_mode="stretch_width")
         self.page: RolloutPage | EvaluationPage | None = None
         self._opened()
 
     def __panel__(self) -> pn.viewable.Viewable:
         chooser = [self.file] if len(self.files) > 1 else []
-        return pn.Row(pn.Column(*chooser, self.side, margin=0), self.body, margin=(12, 20))
+        side = pn.Column(*chooser, self.side, margin=0)
+        return pn.Row(side, self.body, margin=(12, 20), sizing_mode="stretch_width")
 
     def _opened(self, *_: object) -> None:
         """Show the chosen file, or why it cannot be shown."""

@@ -20,11 +20,10 @@ from mpp.viz import labels
 from mpp.viz.curves import LOG_FROM, Lines, line_style, lines, score_names, unit
 from mpp.viz.player import text
 
-SIZE = (370, 230)
+SIZE = (350, 230)
 """Width and height of a plot, in screen pixels."""
 # HoloViews fixes the size of what is inside the axes, and Bokeh wants that of the whole.
 silence(FIXED_SIZING_MODE, True)
-COLUMNS = 2
 DASHES = {"--": "dashed", "-": "solid"}
 
 
@@ -81,7 +80,7 @@ class EvaluationPage:
             width=CONTROL + 20,
             margin=(0, 5, 0, 0),
         )
-        self.body = pn.Column(margin=0)
+        self.body = pn.Column(margin=0, sizing_mode="stretch_width")
         self.score.param.watch(self._rescored, "value")
         for widget in (self.chosen, self.log):
             widget.param.watch(self._draw, "value")
@@ -103,8 +102,10 @@ class EvaluationPage:
         ]
         words = f"{labels.score_label(score)} · {drawn.words}"
         self.body[:] = [
-            pn.pane.HTML(f'<p class="title">{escape(words)}</p>{self._legend()}', width=820),
-            pn.GridBox(*plots, ncols=min(COLUMNS, len(plots))),
+            pn.pane.HTML(
+                f'<p class="title">{escape(words)}</p>{self._legend()}', sizing_mode="stretch_width"
+            ),
+            pn.FlexBox(*plots, sizing_mode="stretch_width", margin=0),
         ]
 
     def _plot(self, drawn: Lines, score: str, field: int, name: str) -> hv.Overlay:

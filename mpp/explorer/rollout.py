@@ -20,9 +20,9 @@ from mpp.viz.spectra import density_unit
 from mpp.viz.strips import score_text
 from mpp.viz.style import Scale
 
-SIDE, BESIDE, LOWEST, TALLEST = 235, 800, 90, 460
+SIDE, BESIDE, LOWEST, TALLEST = 215, 800, 90, 460
 """Screen pixels: width of a picture beside two others and of one alone; bounds of its height."""
-DIAGRAM, CHART = 140, (235, 180)
+DIAGRAM, CHART = 140, (215, 180)
 CONTROL = 235
 """Width of what can be chosen with."""
 STEP = 150
@@ -33,6 +33,11 @@ def options(words: Sequence[str]) -> dict[str, int]:
     """Indices by what they are called; numbered where two would be called the same."""
     alike = len(set(words)) < len(words)
     return {f"{word} (no. {i})" if alike else word: i for i, word in enumerate(words)}
+
+
+def wrapped(*parts: pn.viewable.Viewable) -> pn.FlexBox:
+    """Parts beside each other, as many as the window is wide enough for."""
+    return pn.FlexBox(*parts, sizing_mode="stretch_width", margin=0)
 
 
 class RolloutPage:
@@ -52,8 +57,8 @@ class RolloutPage:
         self.playing = pn.state.add_periodic_callback(self._next, STEP, start=False)
         self._make_widgets()
         self.pictures: dict[Part, Picture] = {}
-        self.body = pn.Column(margin=0)
-        self.trouble = pn.pane.HTML("", visible=False, width=BESIDE)
+        self.body = pn.Column(margin=0, sizing_mode="stretch_width")
+        self.trouble = pn.pane.HTML("", visible=False, sizing_mode="stretch_width")
         self.side = pn.Column(*self._sidebar(name), width=CONTROL + 20, margin=(0, 5, 0, 0))
         self._arrange()
         self._draw(self.view, View.first(ds), everything=True)
@@ -153,14 +158,12 @@ class RolloutPage:
         self.section = Chart("section", self.parts, CHART)
         self.series = Chart("series", self.parts, CHART, tapped=self._tapped_time)
         self.spectrum = Chart("spectrum", self.parts, CHART, logarithmic=True)
-        row = pn.Column if stacked else pn.Row
+        row = pn.Column if stacked else wrapped
         charts = (self.section, self.series, self.spectrum)
         self.body[:] = [
             self.trouble,
             row(*(pn.pane.Bokeh(picture.plot, margin=0) for picture in self.pictures.values())),
-            pn.Row(
-                *(pn.pane.Bokeh(chart.plot, margin=0) for chart in charts), margin=(18, 0, 0, 0)
-            ),
+            wrapped(*(pn.pane.Bokeh(chart.plot, margin=(18, 0, 0, 0)) for chart in charts)),
         ]
 
     def _changed(self, *_: object) -> None:
