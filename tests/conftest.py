@@ -74,9 +74,11 @@ def make_study(
 
 
 LONGEST = (
-    "test_notebooks", "test_readme", "benchmarks/test_peers", "datasets/test_systems", "test_docs",
-    "faults/test_training", "explorer/test_browser", "test_slurm", "train/test_processes",
-    "benchmarks/test_transfer", "benchmarks/test_numbers", "cli/test_killed",
+    "datasets/test_systems", "test_readme", "test_notebooks", "test_docs", "benchmarks/test_peers",
+    "faults/test_training", "study/test_transfer", "train/test_processes", "model/test_contract",
+    "plan/test_plan", "cli/test_plan", "benchmarks/test_plan_against_run",
+    "benchmarks/test_numbers", "benchmarks/test_transfer", "cli/test_killed", "faults/test_fuzz",
+    "test_slurm", "explorer/test_browser",
 )  # fmt: skip
 """Files that take longest, the longest first."""
 

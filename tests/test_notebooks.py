@@ -12,18 +12,19 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_CELLS = 12
 SMALLER = {
     "finetune_on_my_own_simulation": {
-        "N, FRAMES, RUNS = 64, 40, 10": "N, FRAMES, RUNS = 32, 24, 5",
+        "N, FRAMES, RUNS = 64, 40, 10": "N, FRAMES, RUNS = 32, 20, 4",
         "max_steps=150": "max_steps=3",
     },
-    "gallery_of_rollouts": {"STEPS = 20": "STEPS = 6", "resolution=64": "resolution=32"},
+    "gallery_of_rollouts": {"STEPS = 20": "STEPS = 2", "resolution=64": "resolution=32"},
     "how_to_read_the_scores": {
         "STEPS, RUNS = 20, 4": "STEPS, RUNS = 6, 2",
-        '"resolution": 64': '"resolution": 32',
+        '"resolution": 64': '"resolution": 32, "workers": 1',
     },
     "one_forward_pass": {},
     "pretrain_a_tiny_model": {
         "STEPS, RUNS = 200, 8": "STEPS, RUNS = 8, 4",
         '"gray_scott", "burgers", "kolmogorov_flow"': '"gray_scott", "burgers"',
+        '"resolution": 32': '"resolution": 32, "workers": 1',
     },
     "tour_of_the_data": {
         "trajectories=4, resolution=64": "trajectories=1, resolution=32",
@@ -31,8 +32,8 @@ SMALLER = {
     },
     "transfer_against_scratch": {
         "SIZES, STEPS = (1, 4), 40": "SIZES, STEPS = (1,), 4",
-        '"resolution": 64': '"resolution": 48',
-        "trajectories=4": "trajectories=2",
+        '"resolution": 64': '"resolution": 48, "workers": 1',
+        "trajectories=4": "trajectories=1",
         "lead_steps=(1, 5, 10)": "lead_steps=(1, 3)",
     },
 }

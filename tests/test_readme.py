@@ -25,10 +25,10 @@ PAGES = README + (ROOT / "docs/reproducing.md").read_text(encoding="utf-8")
 """The README, and the page whose commands need the same files."""
 DEMO = "demo --out demo --runs 4 --test-runs 2 --resolution 64 --steps 3 --lead 6"
 SMALLER = {
-    "finetune": "--max-steps 3",
-    "generate": "--resolution 32",
+    "finetune": "--max-steps 3 --donor displacement=tracer",  # as the demo chooses by itself
+    "generate": "--resolution 32 --workers 1",
     "pretrain": "--max_steps 3",
-    "transfer": "--max-steps 3 --seeds 1 --lead-steps 1 3",
+    "transfer": "--max-steps 3 --seeds 1 --sizes 3 --lead-steps 1 3",
 }
 """What the tests add to a command of the README so that it takes seconds."""
 

@@ -29,11 +29,11 @@ Source: Takamoto et al., PDEBench (NeurIPS Datasets and Benchmarks 2022): its me
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics import Metric
 
 from mpp.metrics.moments import Frames, Numbers, space_mean
 from mpp.metrics.scores import difference
@@ -41,6 +41,15 @@ from mpp.metrics.scores import difference
 LOW, HIGH = 4, 12
 """Waves along an axis at which the middle and the high band of the Fourier error start."""
 NAMES = ("rmse", "nrmse", "crmse", "brmse", "frmse_low", "frmse_mid", "frmse_high", "max_error")
+
+
+def __getattr__(name: str) -> Any:
+    """`PDEBench`, imported when it is first used: torchmetrics takes seconds to read."""
+    if name != "PDEBench":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mpp.metrics.pdebench_batches import PDEBench
+
+    return PDEBench
 
 
 def of_samples(prediction: Frames, target: Frames) -> dict[str, Numbers]:
@@ -53,9 +62,9 @@ def of_samples(prediction: Frames, target: Frames) -> dict[str, Numbers]:
     Raises:
         InputError: Prediction and target differ in shape.
     """
-    parts = _parts(prediction, target)
+    parts = parts_of(prediction, target)
     spectrum = parts.pop("spectrum")
-    return {**parts, **_bands(spectrum.sqrt())}
+    return {**parts, **bands_of(spectrum.sqrt())}
 
 
 def of_set(prediction: Frames, target: Frames) -> dict[str, Float[Tensor, "time field"]]:
@@ -64,57 +73,14 @@ def of_set(prediction: Frames, target: Frames) -> dict[str, Float[Tensor, "time 
     Raises:
         InputError: Prediction and target differ in shape.
     """
+    from mpp.metrics.pdebench_batches import PDEBench
+
     metric = PDEBench()
     metric.update(prediction, target)
     return metric.compute()
 
 
-class PDEBench(Metric):
-    """The published numbers of samples that arrive in batches of any size, on any processes.
-
-    Examples:
-        >>> metric = PDEBench()
-        >>> metric.update(torch.zeros(5, 1, 1, 32), torch.ones(5, 1, 1, 32))
-        >>> metric.compute()["nrmse"].item()
-        1.0
-    """
-
-    full_state_update = False
-    higher_is_better = False
-    count: Tensor
-    largest: Tensor
-    spectrum: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("rmse", "nrmse", "crmse", "brmse", "spectrum"):
-            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("largest", torch.zeros((), dtype=torch.float64), dist_reduce_fx="max")
-        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, prediction: Frames, target: Frames) -> None:
-        """Add the samples of one batch.
-
-        Raises:
-            InputError: Prediction and target differ in shape.
-        """
-        parts = _parts(prediction, target)
-        largest = parts.pop("max_error").amax(0)
-        parts["crmse"] = parts["crmse"] ** 2
-        for name, value in parts.items():
-            setattr(self, name, getattr(self, name) + value.sum(0))
-        self.largest = torch.maximum(self.largest, largest)
-        self.count = self.count + prediction.shape[0]
-
-    def compute(self) -> dict[str, Float[Tensor, "time field"]]:
-        """The published numbers over all samples so far."""
-        means = {n: getattr(self, n) / self.count for n in ("rmse", "nrmse", "crmse", "brmse")}
-        means["crmse"] = means["crmse"].sqrt()
-        bands = _bands((self.spectrum / self.count).sqrt())
-        return {**means, **bands, "max_error": self.largest}
-
-
-def _parts(prediction: Frames, target: Frames) -> dict[str, Tensor]:
+def parts_of(prediction: Frames, target: Frames) -> dict[str, Tensor]:
     """What every score needs of each sample."""
     error = difference(prediction, target, None)
     square = space_mean(error**2)
@@ -157,7 +123,7 @@ def _spectrum(error: Frames) -> Float[Tensor, "sample time field bin"]:
     return bins.index_add_(3, index[seen].to(energy.device), energy) / error[0, 0, 0].numel() ** 2
 
 
-def _bands(spectrum: Float[Tensor, "... bin"]) -> Mapping[str, Tensor]:
+def bands_of(spectrum: Float[Tensor, "... bin"]) -> Mapping[str, Tensor]:
     """Mean over the bins of each band; NaN where the grid has none of them."""
     bounds = {"low": (0, LOW), "mid": (LOW, HIGH), "high": (HIGH, None)}
     return {f"frmse_{name}": spectrum[..., a:b].mean(-1) for name, (a, b) in bounds.items()}

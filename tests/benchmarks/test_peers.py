@@ -469,8 +469,9 @@ def test_tables_give_spread_mark_the_best_and_show_what_diverged(module, trainin
 def test_it_runs_and_goes_on_from_what_it_kept(command, tmp_path):
     pytest.importorskip("dadaptation", reason="needs the extra peers (dadaptation)")
     arms = ["default", "unet", "avit", "avit8", *([] if NO_FNO else ["fno"])]
-    words = ["--quick", "--workers", "1", "--out", tmp_path, "--arms", *arms, "--seeds"]
-    assert command("peers", *words, "1", "--json", tmp_path / "found.json").status == 0
+    words = ["--quick", "--workers", "1", "--out", tmp_path, "--arms"]
+    first = command("peers", *words, *arms, "--seeds", "1", "--json", tmp_path / "found.json")
+    assert first.status == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["ratio"] > 0
     assert 0 <= found["share_best"] <= 1
@@ -483,11 +484,14 @@ def test_it_runs_and_goes_on_from_what_it_kept(command, tmp_path):
     assert (keep / "figure.png").stat().st_size > 10_000
     assert "What was trained" in (keep / "tables.md").read_text()
     kept = {path: path.stat().st_mtime_ns for path in (keep / "cells").iterdir()}
-    again = command("peers", *words, "2")
+    again = command("peers", *words, "default", "unet", "--seeds", "2")
     assert again.status == 0
     assert "| default, finetuned |" in again.out
+    new = {path.name for path in (keep / "cells").iterdir()} - {path.name for path in kept}
+    assert new
+    assert all("_1." in name for name in new)
     assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
-    other = command("peers", *words, "1", "--budget", "3")
+    other = command("peers", *words, *arms, "--seeds", "1", "--budget", "3")
     assert other.status == 2
     assert "other settings" in other.err.splitlines()[-1]
 

@@ -97,3 +97,8 @@ def test_a_fault_of_the_program_is_not_hidden(command):
 def test_the_overview_does_not_wait_for_torch():
     code = "import sys; from mpp.cli.main import main; main([]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_scoring_does_not_wait_for_torchmetrics():
+    code = "import sys, mpp.evaluation; sys.exit('torchmetrics' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
