@@ -136,6 +136,20 @@ def test_sliders_choices_and_taps_change_the_pictures(browser, address, files):
     page.sound()
 
 
+def test_a_narrow_window_puts_pictures_below_each_other(browser, address):
+    before = browser.get_window_size()
+    browser.set_window_size(1000, 900)
+    try:
+        page = Page(browser, address)
+        for name in ("plane.nc", "scores.nc"):
+            page.choose(0, name)
+            page.until(lambda name=name: (name == "scores.nc") == (len(page.deep(".title")) > 0))
+            wide, there = "document.documentElement.scrollWidth", "window.innerWidth"
+            page.until(lambda: browser.execute_script(f"return {wide} <= {there}"))
+    finally:
+        browser.set_window_size(before["width"], before["height"])
+
+
 def test_playing_moves_to_the_last_frame(browser, address, files):
     page = Page(browser, address)
     next(b for b in page.deep("button") if "play" in b.text).click()
