@@ -20,6 +20,7 @@ NEWEST = """const model = [...Bokeh.documents[0].all_models].filter(
 IMAGE = f"""{NEWEST}
     const source = model.renderers.find(r => r.glyph.type === "Image").data_source;
     return Array.from(source.data.image[0]);"""
+FITS = "return document.documentElement.scrollWidth <= window.innerWidth"
 LINE = f"""{NEWEST}
     return Array.from(model.renderers[arguments[1]].data_source.data.y);"""
 
@@ -144,8 +145,7 @@ def test_a_narrow_window_puts_pictures_below_each_other(browser, address):
         for name in ("plane.nc", "scores.nc"):
             page.choose(0, name)
             page.until(lambda name=name: (name == "scores.nc") == (len(page.deep(".title")) > 0))
-            wide, there = "document.documentElement.scrollWidth", "window.innerWidth"
-            page.until(lambda: browser.execute_script(f"return {wide} <= {there}"))
+            page.until(lambda: browser.execute_script(FITS))
     finally:
         browser.set_window_size(before["width"], before["height"])
 
