@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -123,19 +124,20 @@ class Job:
         return place.systems if self.stage == "suite" else (self.system,)
 
 
+@cache
 def runs(path: Path) -> xr.Dataset:
-    """The runs of a file, not read yet, without the numbers of the equation.
+    """The runs of a file, without the numbers of the equation; read once by a process.
 
     No peer can be told them, so none of the models is.
     """
-    ds = xr.open_dataset(path, decode_times=False, engine="h5netcdf")
+    ds = xr.load_dataset(path, decode_times=False, engine="h5netcdf")
     return ds.drop_vars(schema.names(ds, "parameter"))
 
 
 def parts(study: Study, place: Place, system: str) -> tuple[xr.Dataset, xr.Dataset]:
     """Runs to train on and runs to choose by; every arm and seed has the same."""
     frames = study.history + 1
-    return split_runs(runs(place.training[system]).load(), study.held_out, frames=frames)
+    return split_runs(runs(place.training[system]), study.held_out, frames=frames)
 
 
 def mixture(
@@ -216,7 +218,7 @@ def scored(study: Study, place: Place, model: Surrogate, system: str) -> list[di
 
     The arithmetic mean over runs, as in `mpp.metrics.summary`: one that diverges must show.
     """
-    test, steps = runs(place.test[system]).load(), max(study.lead_times)
+    test, steps = runs(place.test[system]), max(study.lead_times)
     found = evaluate({"it": model}, test, steps, study.history, batch_size=8).sel(model="it")
     rows = []
     for score in SCORES:
