@@ -15,7 +15,7 @@ SMALLER = {
         "N, FRAMES, RUNS = 64, 40, 10": "N, FRAMES, RUNS = 32, 20, 4",
         "max_steps=150": "max_steps=3",
     },
-    "gallery_of_rollouts": {"STEPS = 20": "STEPS = 2", "resolution=64": "resolution=32"},
+    "gallery_of_rollouts": {"STEPS = 20": "STEPS = 2", '"resolution": 64': '"resolution": 32'},
     "how_to_read_the_scores": {
         "STEPS, RUNS = 20, 4": "STEPS, RUNS = 6, 2",
         '"resolution": 64': '"resolution": 32, "workers": 1',
