@@ -84,7 +84,7 @@ def tuned(tmp_path_factory):
 
 
 def copy_tuned(tuned: Path, folder: Path) -> None:
-    """Finetune, unless that was done on the same data."""
+    """What the finetuning of these data left; it was of the same data."""
     here, there = (mpp.open_dataset(path / "runs.zarr") for path in (folder, tuned))
     # What is told of the whole, such as where it comes from, no training looks at.
     assert here.drop_attrs(deep=False).identical(there.drop_attrs(deep=False))
