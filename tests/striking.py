@@ -11,6 +11,8 @@ import signal
 import sys
 import traceback
 
+import xarray as xr
+
 from mpp.cli.main import main
 from mpp.study import closing
 from mpp.train import states
@@ -44,7 +46,9 @@ def strike_at(what, where, count):
 if __name__ == "__main__":
     for command in ("finetune", "pretrain", "transfer"):
         importlib.import_module(f"mpp.cli.{command}")
-    importlib.import_module("mpp.train.pretrain")
+    for module in ("mpp.train.pretrain", "mpp.finetuning", "mpp.data.open", "mpp.study.record"):
+        importlib.import_module(module)
+    xr.backends.list_engines()  # reads their packages
     for line in sys.stdin:
         strike, words, said = json.loads(line)
         sys.stdout.flush()

@@ -23,16 +23,18 @@ SMALLER = {
     "one_forward_pass": {},
     "pretrain_a_tiny_model": {
         "STEPS, RUNS = 200, 8": "STEPS, RUNS = 8, 4",
-        '"gray_scott", "burgers", "kolmogorov_flow"': '"gray_scott", "burgers"',
-        '"resolution": 32': '"resolution": 32, "workers": 1',
+        '"gray_scott", "burgers", "kolmogorov_flow"': '"fitzhugh_nagumo", "burgers"',
+        "solver_pool(2)": "solver_pool(1)",
     },
     "tour_of_the_data": {
-        "trajectories=4, resolution=64": "trajectories=1, resolution=32",
+        '"trajectories": 4, "resolution": 64': '"trajectories": 1, "resolution": 32',
+        "solver_pool(2)": "solver_pool(1)",
         '"gray_scott", "fitzhugh_nagumo", "kolmogorov_flow"': '"gray_scott", "fitzhugh_nagumo"',
     },
     "transfer_against_scratch": {
         "SIZES, STEPS = (1, 4), 40": "SIZES, STEPS = (1,), 4",
-        '"resolution": 64': '"resolution": 48, "workers": 1',
+        '"resolution": 64': '"resolution": 48',
+        "solver_pool(2)": "solver_pool(1)",
         "trajectories=4": "trajectories=1",
         "lead_steps=(1, 5, 10)": "lead_steps=(1, 3)",
     },

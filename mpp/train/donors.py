@@ -15,6 +15,8 @@ from mpp.train.loss import change_loss
 
 ZERO = "zero"
 """Stands for no donor: rows of zeros, with which a field neither says nor changes anything."""
+LIKELY = 3
+"""Donors left when a few windows have been looked at. No target chose another for it."""
 
 
 def require_donors(model: AxialTransformer, names: Sequence[str], given: Mapping[str, str]) -> None:
@@ -66,6 +68,7 @@ def choose_donors(
 ) -> dict[str, str]:
     """For each field new to the model, the old field whose rows predict it best without training.
 
+    Every fourth window weeds out all but `LIKELY` of them, which all windows then decide between.
     New fields are tried one after another, on a model that has only the fields settled so far, so
     that the number of trials is the product of new and old names, not a power of it. Static maps
     and the mask, which may be new as well, are not shown to it.
@@ -88,15 +91,18 @@ def choose_donors(
     new = [name for name in trial.names if name not in model.names and name not in donors]
     with placed(model) as there:
         trial = trial.to(there)
+        few = trial.rows(range(0, trial.samples, 4))
         for name in new:
             settled = [n for n in trial.names if n in model.names or n in donors]
-            losses = {
-                donor: _trial_loss(
-                    model, _select(trial, [*settled, name]), scales, {**donors, name: donor}
-                )
-                for donor in old
-            }
-            donors[name] = min(losses, key=lambda donor: losses[donor])
+            likely = old
+            for windows, kept in ((few, LIKELY), (trial, 1)):
+                seen = _select(windows, [*settled, name])
+                losses = {
+                    donor: _trial_loss(model, seen, scales, {**donors, name: donor})
+                    for donor in likely
+                }
+                likely = sorted(losses, key=losses.__getitem__)[:kept]
+            (donors[name],) = likely
     return donors
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from mpp.errors import InputError
 from mpp.files import make_folder, written_beside
 from mpp.metrics import Table
 from mpp.viz import labels
-from mpp.viz.style import styled
+from mpp.viz.style import png
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 STYLE = """
@@ -266,13 +265,10 @@ def _table(caption: str, head: str, groups: Sequence[str]) -> str:
     return f'<div class="wide"><table>{above}<thead><tr>{head}</tr></thead>{body}</table></div>'
 
 
-@styled
 def _embed(source: Path | Figure) -> str:
     """A picture as a data address."""
     if isinstance(source, Figure):
-        buffer = io.BytesIO()
-        source.savefig(buffer, format="png", metadata={"Software": None})
-        return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        return f"data:image/png;base64,{base64.b64encode(png(source)).decode()}"
     kind = TYPES.get(source.suffix.lower())
     if kind is None:
         raise InputError(f"{source}: expected a picture ending in {', '.join(TYPES)}")

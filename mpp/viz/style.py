@@ -1,6 +1,7 @@
 """The one look of all pictures: fonts, line colours, and the colour scale that fits a field."""
 
 import functools
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import matplotlib
 import numpy as np
 from cmcrameri import cm
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 from mpp.fields import Field
 from mpp.files import written_beside
@@ -19,6 +22,8 @@ from mpp.files import written_beside
 P = ParamSpec("P")
 T = TypeVar("T")
 
+DPI, MARGIN = 160, 0.08
+"""Dots per inch of a picture, and inches around what is drawn."""
 SETTINGS: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -34,9 +39,9 @@ SETTINGS: dict[Any, Any] = {
     "axes.formatter.use_mathtext": True,
     "hatch.linewidth": 0.6,
     "lines.linewidth": 1.8,
-    "savefig.dpi": 160,
+    "savefig.dpi": DPI,
     "savefig.bbox": "tight",
-    "savefig.pad_inches": 0.08,
+    "savefig.pad_inches": MARGIN,
     "pdf.fonttype": 42,
 }
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -146,7 +151,34 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 @styled
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure beside ``path`` and rename it; equal figures give equal bytes."""
-    date = {"CreationDate": None, "ModDate": None} if path.suffix == ".pdf" else {"Software": None}
     with written_beside(path) as unfinished:
-        figure.savefig(unfinished, metadata=date)
+        if path.suffix == ".png":
+            unfinished.write_bytes(png(figure))
+        else:
+            figure.savefig(unfinished, metadata={"CreationDate": None, "ModDate": None})
     return path
+
+
+@styled
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file, without its empty margin.
+
+    It is drawn once, and the pixels are trimmed. Matplotlib's own tight box draws a figure twice
+    and asks every artist for its size, which takes as long again; it gets what reaches the edge of
+    the figure and may go on beyond.
+    """
+    buffer = io.BytesIO()
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    inked = (pixels < 255).any(-1)
+    if any(edge.any() for edge in (inked[0], inked[-1], inked[:, 0], inked[:, -1])):
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+    rows, columns = (np.flatnonzero(inked.any(other)) for other in (1, 0))
+    kept = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    margin = (round(MARGIN * DPI),) * 2
+    framed = np.pad(kept, (margin, margin, (0, 0)), constant_values=255)
+    imsave(buffer, framed, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()

@@ -32,8 +32,9 @@ TOLERANCE = 1e-5
 PATCHES = """
 import json, os, signal, sys, traceback
 from pathlib import Path
-import torch
-import mpp.cli.pretrain, mpp.weights, mpp.train.pretrain
+import torch, xarray
+import mpp.cli.finetune, mpp.cli.pretrain, mpp.data.open, mpp.finetuning, mpp.study.record
+import mpp.train.pretrain, mpp.weights
 from mpp.cli.main import main
 from mpp.train.modules import TrainingModule
 
@@ -66,6 +67,7 @@ sys.exit(main(words))
 DRIVER = (
     PATCHES
     + """
+xarray.backends.list_engines()  # reads their packages
 for line in sys.stdin:
     count, port, folder, struck, words, said = json.loads(line)
     sys.stdout.flush()
