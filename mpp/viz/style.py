@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.image import imsave
+from PIL import Image
 
 from mpp.fields import Field
 from mpp.files import written_beside
@@ -163,22 +163,29 @@ def save(figure: Figure, path: Path) -> Path:
 def png(figure: Figure) -> bytes:
     """A figure as a PNG file, without its empty margin.
 
-    It is drawn once, and the pixels are trimmed. Matplotlib's own tight box draws a figure twice
-    and asks every artist for its size, which takes as long again; it gets what reaches the edge of
-    the figure and may go on beyond.
+    Matplotlib's own tight box draws a figure twice and asks every artist for its size, which takes
+    as long again. Where a layout has put all inside of the figure, it is drawn once and the pixels
+    are trimmed; what reaches the edge all the same, such as a long title, may go on beyond it.
     """
     buffer = io.BytesIO()
+    drawn = _drawn(figure) if figure.get_layout_engine() is not None else None
+    if drawn is None:
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    else:
+        margin = (round(MARGIN * DPI),) * 2
+        framed = np.pad(drawn, (margin, margin, (0, 0)), constant_values=255)
+        Image.fromarray(framed).save(buffer, "PNG", dpi=(DPI, DPI))
+    return buffer.getvalue()
+
+
+def _drawn(figure: Figure) -> np.ndarray | None:
+    """The part of a figure's pixels that is not empty; ``None`` if it reaches an edge."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    inked = (pixels < 255).any(-1)
-    if any(edge.any() for edge in (inked[0], inked[-1], inked[:, 0], inked[:, -1])):
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-        return buffer.getvalue()
-    rows, columns = (np.flatnonzero(inked.any(other)) for other in (1, 0))
-    kept = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    margin = (round(MARGIN * DPI),) * 2
-    framed = np.pad(kept, (margin, margin, (0, 0)), constant_values=255)
-    imsave(buffer, framed, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
+    inked = np.any(pixels < 255, axis=2)
+    if not np.any(inked) or np.any(inked[[0, -1]]) or np.any(inked[:, [0, -1]]):
+        return None
+    rows, columns = np.flatnonzero(np.any(inked, axis=1)), np.flatnonzero(np.any(inked, axis=0))
+    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

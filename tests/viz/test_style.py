@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from mpp.fields import Field, known_field
 from mpp.viz.style import DIVERGING, ERROR, SEQUENTIAL, error_scale, field_scale, save, styled
@@ -71,3 +72,24 @@ def test_equal_figures_are_equal_files_whatever_the_users_settings(tmp_path, suf
         assert matplotlib.rcParams["font.size"] == 20
     assert first == second
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"a.{suffix}", f"b.{suffix}"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"), [("constrained", ""), ("constrained", 9 * "a long title "), (None, "above")]
+)
+def test_a_picture_is_the_whole_figure_without_its_empty_margin(tmp_path, layout, text):
+    figure = Figure(figsize=(4, 3), layout=layout)
+    figure.add_subplot(aspect=1.0, title="a title").plot([1, 2])
+    if text:
+        figure.suptitle(text, y=None if layout else 1.1)
+    figure.savefig(tmp_path / "b.png", dpi=160, bbox_inches="tight", pad_inches=0.08)
+    found, expected = (imread(save(figure, tmp_path / "a.png")), imread(tmp_path / "b.png"))
+    np.testing.assert_allclose(found.shape[:2], expected.shape[:2], atol=10)
+    inked = [np.any(picture[..., :3] < 1, axis=2) for picture in (found, expected)]
+    assert inked[0].sum() == pytest.approx(inked[1].sum(), rel=0.06)
+    for edge in (inked[0][:8], inked[0][-8:], inked[0][:, :8], inked[0][:, -8:]):
+        assert not edge.any()
+
+
+def test_an_empty_figure_is_a_picture_too(tmp_path):
+    assert imread(save(Figure(layout="constrained"), tmp_path / "a.png")).min() == 1
