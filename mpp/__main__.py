@@ -2,6 +2,6 @@
 
 import sys
 
-from mpp.cli.main import main
+from mpp.cli.main import program
 
-sys.exit(main())
+sys.exit(program())

@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import gc
 import importlib.util
 import json
 import os
@@ -87,6 +88,7 @@ def pytest_configure(config):
     """Let workers take files in the order below; by itself xdist starts with the most tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+    gc.set_threshold(50_000, 10, 10)  # as the program does
 
 
 def pytest_collection_modifyitems(items):

@@ -4,6 +4,7 @@ A line holds the signal, the place, at which of its calls, the command's words a
 it says. The answer is its exit status, negative for a signal.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -49,6 +50,7 @@ if __name__ == "__main__":
     for module in ("mpp.train.pretrain", "mpp.finetuning", "mpp.data.open", "mpp.study.record"):
         importlib.import_module(module)
     xr.backends.list_engines()  # reads their packages
+    gc.freeze()
     for line in sys.stdin:
         strike, words, said = json.loads(line)
         sys.stdout.flush()

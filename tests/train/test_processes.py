@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 """Of weights, the largest of which are 8. Gradients are summed in another order, in float32."""
 
 PATCHES = """
-import json, os, signal, sys, traceback
+import gc, json, os, signal, sys, traceback
 from pathlib import Path
 import torch, xarray
 import mpp.cli.finetune, mpp.cli.pretrain, mpp.data.open, mpp.finetuning, mpp.study.record
@@ -68,6 +68,7 @@ DRIVER = (
     PATCHES
     + """
 xarray.backends.list_engines()  # reads their packages
+gc.freeze()
 for line in sys.stdin:
     count, port, folder, struck, words, said = json.loads(line)
     sys.stdout.flush()
