@@ -6,13 +6,15 @@ VENV = .venv
 PYTEST = OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --dist loadfile -rs
 PIP = $(VENV)/bin/pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint unit docs notebooks clean
+.PHONY: demo test lint style types unit docs notebooks clean
 
 demo: $(VENV)/simulate
 	$(VENV)/bin/mpp demo --out demo --overwrite
 
-test: lint $(VENV)/dev
-	$(PYTEST)
+# Types are checked beside the tests: it is one process, and takes a minute and a half.
+test: style
+	@$(MAKE) --no-print-directory types > $(VENV)/types.log 2>&1 & types=$$!; \
+	status=0; $(PYTEST) || status=$$?; wait $$types || status=1; cat $(VENV)/types.log; exit $$status
 
 unit: $(VENV)/dev
 	$(PYTEST) -m "not slow"
@@ -29,10 +31,14 @@ notebooks: $(VENV)/dev
 		sh -c 'folder=runs/notebooks/$$(basename $$0 .ipynb) && mkdir -p $$folder \
 		&& cp $$0 $$folder && cd $$folder && jupyter nbconvert --to html --execute *.ipynb'
 
-lint: $(VENV)/dev
+lint: style types
+
+style: $(VENV)/dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+
+types: $(VENV)/dev
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
 $(VENV)/simulate: pyproject.toml constraints.txt

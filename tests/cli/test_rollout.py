@@ -207,7 +207,7 @@ def test_ctrl_c_and_a_scheduler_leave_the_frames_so_far(checkpoint, data, tmp_pa
     deadline = time.monotonic() + 120
     while not (out.parent.is_dir() and any(out.parent.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.1)
-    time.sleep(3)
+    time.sleep(0.5)
     running.send_signal(number)
     try:
         _, error = running.communicate(timeout=120)
