@@ -18,18 +18,21 @@ ROWS = {"one model a system": ("alone",), "one model for all systems": ("suite",
 
 @styled
 def figure(result: Mapping[str, Any]) -> Figure:
-    """VRMSE against step: specialists above, models of the whole suite below.
+    """VRMSE against step: specialists above, models of the whole suite, if there are any, below.
 
     Lines are means over seeds, bands reach one standard deviation to each side; persistence is
     dashed and grey. A line ends where a forecast diverged.
     """
     scores, systems = over_seeds(result["trainings"]), result["systems"]
-    size = (1.6 + 2.6 * len(systems), 6.4)
-    drawn = Figure(figsize=size, layout="constrained")
-    axes = drawn.subplots(2, len(systems), squeeze=False, sharex=True, sharey="col")
     kinds = list(dict.fromkeys(key.kind for key in scores))
     arms = [arm for arm in result["arms"] if arm != PERSISTENCE]
-    for row, (title, stages) in enumerate(ROWS.items()):
+    rows = {
+        title: stages for title, stages in ROWS.items() if any(kind[0] in stages for kind in kinds)
+    }
+    size = (1.6 + 2.6 * len(systems), 1.0 + 2.7 * len(rows))
+    drawn = Figure(figsize=size, layout="constrained")
+    axes = drawn.subplots(len(rows), len(systems), squeeze=False, sharex=True, sharey="col")
+    for row, (title, stages) in enumerate(rows.items()):
         chosen = [kind for kind in kinds if kind[0] in (*stages, PERSISTENCE)]
         for column, system in enumerate(systems):
             panel: Axes = axes[row, column]
@@ -38,7 +41,7 @@ def figure(result: Mapping[str, Any]) -> Figure:
             _set_scales(panel)
             if row == 0:
                 panel.set_title(plain(system))
-            else:
+            if row == len(rows) - 1:
                 panel.set_xlabel("step")
         axes[row, 0].set_ylabel(f"VRMSE, {title}")
         handles, names = axes[row, 0].get_legend_handles_labels()

@@ -465,6 +465,22 @@ def test_tables_give_spread_mark_the_best_and_show_what_diverged(module, trainin
     assert "best in 50% of the cells" in text
 
 
+def test_the_picture_has_a_row_for_what_was_trained(module, trainings):
+    pytest.importorskip("dadaptation", reason="needs the extra peers (dadaptation)")
+    draw = module("peer_figure").figure
+    counts = {"training": 3, "test": 2}
+    result = {
+        "systems": ["s", "t"], "arms": ["default", "unet", "avit8"], "seeds": 2,
+        "runs": {"s": counts, "t": counts}, "study": {"budget": 2.0},
+    }  # fmt: skip
+    both = draw({**result, "trainings": trainings})
+    assert len(both.axes) == 4
+    alone = draw({**result, "trainings": [t for t in trainings if t["stage"] != "suite"][:-2]})
+    assert len(alone.axes) == 2
+    assert [panel.get_xlabel() for panel in alone.axes] == ["step", "step"]
+    assert {line.get_label() for line in alone.axes[0].lines} == {"persistence", "default", "U-Net"}
+
+
 @pytest.mark.slow
 def test_it_runs_and_goes_on_from_what_it_kept(command, tmp_path):
     pytest.importorskip("dadaptation", reason="needs the extra peers (dadaptation)")
