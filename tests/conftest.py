@@ -18,6 +18,7 @@ import pytest
 import xarray as xr
 
 from mpp import schema
+from mpp.cli.main import GARBAGE
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -88,7 +89,7 @@ def pytest_configure(config):
     """Let workers take files in the order below; by itself xdist starts with the most tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
-    gc.set_threshold(50_000, 10, 10)  # as the program does
+    gc.set_threshold(*GARBAGE)
 
 
 def pytest_collection_modifyitems(items):

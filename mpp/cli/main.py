@@ -34,6 +34,9 @@ COMMANDS = {
 
 SHARED = ("pretrain", "finetune")
 """Commands that several processes, which torchrun or srun started, do together."""
+GARBAGE = (50_000, 10, 10)
+"""How much is new before the program looks for garbage. Reading the packages makes half a million
+objects and no garbage, and with Python's thresholds the search takes a seventh of that time."""
 GO_ON = ("pretrain", "finetune", "transfer")
 """Commands that go on where they were stopped when they are given again."""
 
@@ -50,12 +53,8 @@ def usage() -> str:
 
 
 def program() -> int:
-    """Run the command that the process was started with.
-
-    Reading the packages makes half a million objects and no garbage, and with Python's thresholds
-    the search for it takes a seventh of that time.
-    """
-    gc.set_threshold(50_000, 10, 10)
+    """Run the command that the process was started with."""
+    gc.set_threshold(*GARBAGE)
     return main()
 
 

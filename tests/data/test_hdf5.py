@@ -164,7 +164,7 @@ def test_dataloader_workers_read_what_the_parent_reads(pdebench_file, start):
     loader = DataLoader(
         windows,  # pyright: ignore[reportArgumentType]  # a list is a dataset
         batch_size=None,
-        num_workers={"fork": 2, "spawn": 1}[start],
+        num_workers=2,
         collate_fn=operator.attrgetter("values"),
         multiprocessing_context=start,
     )

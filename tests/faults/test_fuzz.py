@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.faults
 
-FLIPS = 80
+FLIPS = 120
 """Damaged files of each format; each takes a tenth of a second."""
 SECONDS = 15
 """A file that takes longer than this turns in circles, however busy the machine is."""

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from mpp.batch import Batch
 from mpp.errors import InputError
+from mpp.schema import example
+from mpp.train import donors
 from mpp.train.datamodule import MixtureData
 from mpp.train.donors import grow_from
 from mpp.train.finetune import FinetuningModule
@@ -35,6 +38,22 @@ def test_a_donor_that_is_given_is_used_and_the_other_is_chosen(model, data):
         assert module.donors["depth"] in NAMES
         grown = dict(zip(module.model.names, module.model.readout["2"].rows, strict=True))
         assert torch.equal(grown["height"], rows[NAMES.index(donor)])
+
+
+def test_few_windows_weed_out_and_all_decide_between_those_left(make_model, monkeypatch):
+    # On all windows e is best, but the few have left b, d and a.
+    few = {"a": 3.0, "b": 1.0, "c": 4.0, "d": 2.0, "e": 5.0}
+    whole = {"a": 2.0, "b": 3.0, "c": 0.5, "d": 1.0, "e": 0.0}
+    asked = []
+
+    def loss(model, trial, scales, chosen):
+        asked.append((chosen["height"], trial.samples))
+        return (few if trial.samples == 2 else whole)[chosen["height"]]
+
+    monkeypatch.setattr(donors, "_trial_loss", loss)
+    trial = Batch.from_dataset(example((8, 8), 8, 3)[["tracer"]].rename(tracer="height"))
+    assert donors.choose_donors(make_model("abcde"), trial, {}) == {"height": "d"}
+    assert asked == [*((name, 2) for name in "abcde"), *((name, 8) for name in "bda")]
 
 
 def _copy(model):
